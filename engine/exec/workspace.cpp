@@ -1,0 +1,83 @@
+#include "engine/exec/workspace.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "engine/core/error.h"
+#include "engine/exec/pack_layout.h"
+
+namespace gi {
+
+using Memory = Plan::Memory;
+
+Workspace::Workspace(const Plan& plan)
+    : plan_(plan), inputs_(plan.block_bytes(Memory::input)), states_(plan.block_bytes(Memory::state)),
+      kept_(plan.block_bytes(Memory::kept)), arena_(plan.block_bytes(Memory::arena)), scratch_(plan.scratch_bytes()),
+      bound_(plan.inputs().size() + plan.states().size(), 0) {}
+
+const std::byte* Workspace::base(Memory memory) const {
+  switch (memory) {
+    case Memory::constant: return plan_.constants();
+    case Memory::input: return inputs_.data();
+    case Memory::state: return states_.data();
+    case Memory::kept: return kept_.data();
+    case Memory::arena: return arena_.data();
+  }
+  return nullptr;
+}
+
+void Workspace::set(std::string_view name, const Tensor& value) {
+  std::size_t index = 0;
+  for (const auto list : {plan_.inputs(), plan_.states()})
+    for (const Plan::Named& n : list) {
+      if (n.name != name) {
+        ++index;
+        continue;
+      }
+      if (value.shape() != n.shape)
+        throw ShapeError(fmt::format("'{}': bound to {}, the program expects {}", name, value.shape().str(), n.shape.str()));
+      write_packed(value, n.slot.layout, mutable_base(n.slot.memory) + n.slot.offset);
+      if (n.slot.memory == Memory::input) setup_done_ = false;
+      bound_[index] = 1;
+      return;
+    }
+  throw UsageError(fmt::format("workspace: the plan has no input or state '{}'", name));
+}
+
+Tensor Workspace::get(std::string_view name) const {
+  for (const auto list : {plan_.outputs(), plan_.states()})
+    for (const Plan::Named& n : list)
+      if (n.name == name) return read_packed(base(n.slot.memory) + n.slot.offset, n.slot.layout, n.shape);
+  throw UsageError(fmt::format("workspace: the plan has no output or state '{}'", name));
+}
+
+void Workspace::execute(std::span<const Plan::Step> steps) {
+  std::vector<kernels::ConstView> in;
+  std::vector<kernels::View> out;
+  for (const Plan::Step& s : steps) {
+    in.clear();
+    out.clear();
+    for (const auto& o : s.in) in.push_back({o.layout, base(o.memory) + o.offset});
+    for (const auto& o : s.out) out.push_back({o.layout, mutable_base(o.memory) + o.offset});
+    s.kernel->run({{s.attrs_data(), in, out}, scratch_.data()});
+  }
+}
+
+void Workspace::run() {
+  if (!setup_done_) {
+    std::size_t index = 0;
+    for (const auto list : {plan_.inputs(), plan_.states()})
+      for (const Plan::Named& n : list)
+        if (bound_[index++] == 0) throw UsageError(fmt::format("workspace: '{}' was never set", n.name));
+    execute(plan_.setup());
+    setup_done_ = true;
+  }
+  execute(plan_.iteration());
+  for (const Plan::Commit& c : plan_.commits()) {
+    const Plan::Slot& state = plan_.states()[c.state].slot;
+    std::memcpy(mutable_base(Memory::state) + state.offset, base(c.from.memory) + c.from.offset, state.bytes);
+  }
+}
+
+}  // namespace gi

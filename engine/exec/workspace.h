@@ -1,0 +1,38 @@
+// The memory of one Plan; the only thing that changes while a run goes on.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/tensor.h"
+#include "engine/exec/plan.h"
+
+namespace gi {
+
+/// One thread at a time. `plan` must outlive it; many Workspaces may share one Plan.
+class Workspace {
+ public:
+  /// Errors gi::Error: not enough memory (says how much).
+  explicit Workspace(const Plan& plan);
+
+  /// Binds an input or sets a state: [T,...], or [1,...] where the leaf is shared; converted to the Plan's layout and dtype.
+  /// Errors ShapeError: another shape than the leaf's; UsageError: no such leaf in the Plan.
+  void set(std::string_view name, const Tensor& value);
+  /// An output of the last run, or a state: dense [T,...], in the dtype it is kept in. Errors UsageError: no such name.
+  Tensor get(std::string_view name) const;
+  /// One iteration: setup if an input changed, the steps, then all state updates at once.
+  void run();
+
+ private:
+  const std::byte* base(Plan::Memory memory) const;
+  std::byte* mutable_base(Plan::Memory memory) { return const_cast<std::byte*>(base(memory)); }
+  void execute(std::span<const Plan::Step> steps);
+
+  const Plan& plan_;
+  Buffer inputs_, states_, kept_, arena_, scratch_;
+  std::vector<char> bound_;
+  bool setup_done_ = false;
+};
+
+}  // namespace gi

@@ -1,0 +1,30 @@
+#include "engine/passes/analysis.h"
+
+#include <algorithm>
+
+#include "engine/graph/op_def.h"
+
+namespace gi::passes {
+
+std::vector<char> uniform_values(const Program& program) {
+  const Graph& g = program.graph();
+  std::vector<char> uniform(g.size(), 0);
+  if (program.trials() == 1) return uniform;
+  for (NodeId id = 0; id < g.size(); ++id) {
+    const Node& n = g.node(id);
+    if (n.shape.trials() == 1 || n.op->name == "fill") uniform[id] = 1;
+    else if (n.op->kind != OpKind::leaf) uniform[id] = std::ranges::all_of(n.inputs, [&](NodeId in) { return uniform[in] != 0; });
+  }
+  return uniform;
+}
+
+std::vector<char> iterating_values(const Program& program) {
+  const Graph& g = program.graph();
+  std::vector<char> iterates(g.size(), 0);
+  for (NodeId id = 0; id < g.size(); ++id)
+    iterates[id] = g.node(id).op->name == "state" ||
+                   std::ranges::any_of(g.node(id).inputs, [&](NodeId in) { return iterates[in] != 0; });
+  return iterates;
+}
+
+}  // namespace gi::passes

@@ -1,0 +1,16 @@
+// Facts about a Program's values that layouts and schedules follow from.
+#pragma once
+
+#include <vector>
+
+#include "engine/graph/program.h"
+
+namespace gi::passes {
+
+/// uniform[id]: the value is the same for all trials, so it is computed and kept once and read by stride 0.
+std::vector<char> uniform_values(const Program& program);
+
+/// iterates[id]: the value depends on a state and must be recomputed in every iteration; the others are set up once.
+std::vector<char> iterating_values(const Program& program);
+
+}  // namespace gi::passes

@@ -1,0 +1,127 @@
+// A channel at a time: the means of the operands, then means of products of the centred operands, then the result while
+// the channel is still in the cache. With xc = x - mean(x) and so on, all three orders are linear in the centred operands:
+//
+//   order 0   r xc                                                     r = 1 / sqrt(mean(xc xc) + eps)
+//   order 1   r gc - r^3 mean(xc gc) xc
+//   order 2   -r^3 [mean(uc gc) - 3 r^2 mean(xc uc) mean(xc gc)] xc - r^3 mean(xc gc) uc - r^3 mean(xc uc) gc
+#include "kernels/batchnorm/batchnorm.h"
+
+#include "kernels/common/steps.h"
+
+namespace gi::kernels::GI_ISA {
+namespace {
+
+/// One channel: `images` runs of `pixels` numbers, `stride` numbers apart.
+struct Runs {
+  std::int64_t images, pixels, stride;
+
+  template <class Real, class Body>
+  [[gnu::always_inline]] void for_each_step(Body body) const {
+    for (std::int64_t n = 0; n < images; ++n)
+      GI_ISA::for_each_step<Real>(pixels, [&, first = n * stride](std::int64_t i, auto step) { body(first + i, step); });
+  }
+};
+
+/// A mean in two parts, so that in f32 a mean far above the deviation costs no digits.
+template <class Real>
+struct Mean {
+  StepOf<Real> high, low;
+
+  explicit Mean(Wide<Real> mean) : high(narrow_step<Real>(spread<Real>(mean))) {
+    low = narrow_step<Real>(spread<Real>(mean) - widen_step(high));
+  }
+  /// What a step lacks is zero: it counts for nothing in sums.
+  template <class Step>
+  [[gnu::always_inline]] StepOf<Real> centred(const Real* p, Step step) const {
+    return only(step, (load(p, step) - high) - low);
+  }
+};
+
+template <class Real>
+Wide<Real> mean_of(const Real* x, const Runs& runs) {
+  WideStep sum{};
+  runs.for_each_step<Real>([&](std::int64_t i, auto step) { sum += widen_step(load(x + i, step)); });
+  return fold<Real>(sum) / static_cast<double>(runs.images * runs.pixels);
+}
+
+template <class W>
+W inverse_root(W x) {
+  if constexpr (sizeof(W) == sizeof(double)) x = 1.0 / __builtin_sqrt(x);
+  else for (int i = 0; i < kLanes; ++i) x[i] = 1.0 / __builtin_sqrt(x[i]);
+  return x;
+}
+
+/// Operands x; g, x; or u, g, x.
+template <class Real, int kOperands>
+void normalise_channel(const Real* const (&in)[kOperands], Real* y, const Runs& runs, double eps) {
+  const Real* const x = in[kOperands - 1];
+  const Real* const g = kOperands > 1 ? in[kOperands - 2] : x;
+  const Real* const u = in[0];
+  const Mean<Real> mean_x(mean_of(x, runs));
+  const Mean<Real> mean_g = kOperands > 1 ? Mean<Real>(mean_of(g, runs)) : mean_x;
+  const Mean<Real> mean_u = kOperands > 2 ? Mean<Real>(mean_of(u, runs)) : mean_g;
+
+  WideStep sum_xx{}, sum_xg{}, sum_xu{}, sum_ug{};
+  runs.for_each_step<Real>([&](std::int64_t i, auto step) {
+    const WideStep xc = widen_step(mean_x.centred(x + i, step));
+    sum_xx += xc * xc;
+    if constexpr (kOperands > 1) {
+      const WideStep gc = widen_step(mean_g.centred(g + i, step));
+      sum_xg += xc * gc;
+      if constexpr (kOperands > 2) {
+        const WideStep uc = widen_step(mean_u.centred(u + i, step));
+        sum_xu += xc * uc;
+        sum_ug += uc * gc;
+      }
+    }
+  });
+
+  using W = Wide<Real>;
+  const double scale = 1.0 / static_cast<double>(runs.images * runs.pixels);
+  const W r = inverse_root(W(fold<Real>(sum_xx) * scale + eps)), r3 = r * r * r;
+  const W xg = fold<Real>(sum_xg) * scale, xu = fold<Real>(sum_xu) * scale, ug = fold<Real>(sum_ug) * scale;
+  const auto factor = [](W w) { return narrow_step<Real>(spread<Real>(w)); };
+  const StepOf<Real> of_x = factor(kOperands == 1 ? r : kOperands == 2 ? -r3 * xg : -r3 * (ug - 3.0 * r * r * xu * xg));
+  const StepOf<Real> of_g = factor(kOperands == 2 ? r : -r3 * xu);
+  const StepOf<Real> of_u = factor(-r3 * xg);
+  runs.for_each_step<Real>([&](std::int64_t i, auto step) {
+    StepOf<Real> value = of_x * mean_x.centred(x + i, step);
+    if constexpr (kOperands > 1) value += of_g * mean_g.centred(g + i, step);
+    if constexpr (kOperands > 2) value += of_u * mean_u.centred(u + i, step);
+    store(y + i, step, value);
+  });
+}
+
+template <class Real, int kOperands>
+void normalise(const Arguments& args) {
+  const double eps = static_cast<const BatchnormAttrs*>(args.attrs)->eps;
+  const View& y = args.out.data()[0];
+  const std::int64_t channels = y.dims[2], pixels = y.dims[3] * y.dims[4];
+  const Runs runs{y.dims[1], pixels, channels * pixels};
+  for (std::int64_t t = 0; t < y.dims[0]; ++t)
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const Real* in[kOperands];
+      for (int k = 0; k < kOperands; ++k) in[k] = block_of<Real>(args.in.data()[k], t) + c * pixels;
+      normalise_channel(in, block_of<Real>(y, t) + c * pixels, runs, eps);
+    }
+}
+
+template <class Real>
+void batchnorm(const Arguments& args) { normalise<Real, 1>(args); }
+template <class Real>
+void batchnorm_grad(const Arguments& args) { normalise<Real, 2>(args); }
+template <class Real>
+void batchnorm_grad2(const Arguments& args) { normalise<Real, 3>(args); }
+
+}  // namespace
+
+std::span<const Kernel> batchnorm_kernels() {
+  static constexpr Kernel kTable[] = {
+      GI_KERNEL_VARIANTS("batchnorm", "channelwise", declines_unless_plain, no_scratch, batchnorm),
+      GI_KERNEL_VARIANTS("batchnorm_grad", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad),
+      GI_KERNEL_VARIANTS("batchnorm_grad2", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad2),
+  };
+  return kTable;
+}
+
+}  // namespace gi::kernels::GI_ISA

@@ -1,0 +1,22 @@
+// The kernel lists of the families in one instruction set's build, best first within an op. Only for *_cpu.cpp files.
+#pragma once
+
+#include <span>
+
+#include "kernels/common/pack.h"
+
+namespace gi::kernels::GI_ISA {
+
+std::span<const Kernel> batchnorm_kernels();
+std::span<const Kernel> conv2d_lanes_kernels();   ///< trials in the lanes
+std::span<const Kernel> conv2d_pixels_kernels();  ///< one trial, pixels or channels in the lanes
+std::span<const Kernel> elementwise_kernels();
+std::span<const Kernel> matmul_lanes_kernels();   ///< trials in the lanes
+std::span<const Kernel> matmul_eigen_kernels();   ///< one trial
+std::span<const Kernel> movement_kernels();
+std::span<const Kernel> pool_kernels();
+std::span<const Kernel> reduce_kernels();
+std::span<const Kernel> softmax_kernels();
+std::span<const Kernel> total_variation_kernels();
+
+}  // namespace gi::kernels::GI_ISA

@@ -1,0 +1,124 @@
+#include "kernels/common/tile.h"
+
+namespace gi::kernels::GI_ISA {
+
+namespace {
+
+// Sums are to fill the registers but for a row of w and one x; fewer than eight would wait for each other.
+constexpr int kMaxColumns = kMaxTileColumns;
+constexpr int kMaxRows = kVectorRegisters == 32 ? 6 : 3;
+constexpr int kMaxRowsOfOne = 2 * kMaxRows;  ///< when there is a single column
+
+/// `tiles` tiles of K x Q side by side, on every line.
+template <class Scalar, bool Shared, int K, int Q>
+void run_tiles(const TileJob& job, std::int64_t tiles) {
+  using V = Vector<Scalar>;
+  const std::int64_t w_k = job.w_k, x_q = job.x_q;
+  const Tap* const taps_end = job.taps + job.tap_count;
+  for (std::int64_t line = 0; line < job.lines; ++line) {
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      for (std::int64_t part = 0; part < job.parts; ++part) {
+        const std::byte* x = job.x + line * job.x_line + tile * Q * x_q + part * kVectorBytes;
+        const std::byte* w = job.w + (Shared ? 0 : part * kVectorBytes);
+        std::byte* out = job.out + line * job.out_line + tile * Q * job.out_q + part * kVectorBytes;
+        V sum[K][Q] = {};
+        if (job.accumulate) {
+#pragma GCC unroll 8
+          for (int k = 0; k < K; ++k)
+#pragma GCC unroll 8
+            for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(out + k * job.out_k + q * job.out_q);
+        }
+        for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+          for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
+            const std::byte* xt = x + tap->x;
+            const std::byte* wt = w + tap->w;
+            V b[K];
+#pragma GCC unroll 8
+            for (int k = 0; k < K; ++k) {
+              if constexpr (Shared) b[k] = broadcast<Scalar>(*reinterpret_cast<const Scalar*>(wt + k * w_k));
+              else b[k] = *reinterpret_cast<const V*>(wt + k * w_k);
+            }
+#pragma GCC unroll 8
+            for (int q = 0; q < Q; ++q) {
+              const V a = *reinterpret_cast<const V*>(xt + q * x_q);
+#pragma GCC unroll 8
+              for (int k = 0; k < K; ++k) sum[k][q] += b[k] * a;
+            }
+          }
+          x += job.x_channel;
+          w += job.w_channel;
+        }
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k)
+#pragma GCC unroll 8
+          for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(out + k * job.out_k + q * job.out_q) = sum[k][q];
+      }
+    }
+  }
+}
+
+using RunTiles = void (*)(const TileJob&, std::int64_t);
+
+/// Entry [k - 1][q - 1] is the tile of k rows and q columns, null where it is too large.
+template <class Scalar, bool Shared>
+struct Tiles {
+  RunTiles entries[kMaxRowsOfOne][kMaxColumns] = {};
+
+  template <int K>
+  constexpr void fill() {
+    entries[K - 1][0] = run_tiles<Scalar, Shared, K, 1>;
+    if constexpr (K <= kMaxRows) {
+      entries[K - 1][1] = run_tiles<Scalar, Shared, K, 2>;
+      entries[K - 1][2] = run_tiles<Scalar, Shared, K, 3>;
+      entries[K - 1][3] = run_tiles<Scalar, Shared, K, 4>;
+    }
+    if constexpr (K > 1) fill<K - 1>();
+  }
+  constexpr Tiles() { fill<kMaxRowsOfOne>(); }
+};
+
+template <class Scalar, bool Shared>
+constexpr Tiles<Scalar, Shared> kTiles;
+
+constexpr std::int64_t max_rows(std::int64_t columns) { return columns == 1 ? kMaxRowsOfOne : kMaxRows; }
+
+/// Splits `extent` into pieces of at most `most`, as even as they go: the first `large` of `size`, the others one less.
+struct Split {
+  std::int64_t size, large, pieces;
+  Split(std::int64_t extent, std::int64_t most)
+      : size((extent + (extent + most - 1) / most - 1) / ((extent + most - 1) / most)),
+        large(0),
+        pieces((extent + most - 1) / most) {
+    large = pieces - (pieces * size - extent);
+  }
+};
+
+}  // namespace
+
+template <class Scalar, bool Shared>
+void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
+  const Split by_row(rows, max_rows(columns)), by_column(columns, kMaxColumns);
+  TileJob job = whole;
+  for (std::int64_t piece = 0; piece < by_row.pieces; ++piece) {
+    const std::int64_t k = piece < by_row.large ? by_row.size : by_row.size - 1;
+    job.x = whole.x;
+    std::byte* const out = job.out;
+    kTiles<Scalar, Shared>.entries[k - 1][by_column.size - 1](job, by_column.large);
+    if (by_column.large < by_column.pieces) {
+      job.x += by_column.large * by_column.size * job.x_q;
+      job.out += by_column.large * by_column.size * job.out_q;
+      kTiles<Scalar, Shared>.entries[k - 1][by_column.size - 2](job, by_column.pieces - by_column.large);
+    }
+    job.out = out + k * job.out_k;
+    job.w += k * job.w_k;
+  }
+}
+
+template void multiply<float, false>(const TileJob&, std::int64_t, std::int64_t);
+template void multiply<float, true>(const TileJob&, std::int64_t, std::int64_t);
+template void multiply<double, false>(const TileJob&, std::int64_t, std::int64_t);
+template void multiply<double, true>(const TileJob&, std::int64_t, std::int64_t);
+
+std::int64_t tile_rows(std::int64_t rows, std::int64_t columns) { return Split(rows, max_rows(columns)).size; }
+
+}  // namespace gi::kernels::GI_ISA

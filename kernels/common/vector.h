@@ -1,0 +1,30 @@
+// One vector register of the instruction set. A pack of floats fills exactly one, a pack of doubles two.
+#pragma once
+
+#include "kernels/common/pack.h"
+
+namespace gi::kernels::GI_ISA {
+
+inline constexpr int kVectorBytes = kLanes * 4;
+
+/// Loads and stores need no alignment; the type may alias its elements.
+template <class Scalar>
+struct VectorOf {
+  typedef Scalar type __attribute__((vector_size(kVectorBytes), aligned(alignof(Scalar)), may_alias));
+};
+template <class Scalar>
+using Vector = typename VectorOf<Scalar>::type;
+
+template <class Scalar>
+inline constexpr std::int64_t kElements = kVectorBytes / static_cast<std::int64_t>(sizeof(Scalar));
+
+/// Vectors in a pack.
+template <class Scalar>
+inline constexpr std::int64_t kParts = kLanes / kElements<Scalar>;
+
+template <class Scalar>
+[[gnu::always_inline]] inline Vector<Scalar> broadcast(Scalar value) {
+  return value - Vector<Scalar>{};  // x - 0 is x also for -0, so the compiler drops it; x + 0 is not
+}
+
+}  // namespace gi::kernels::GI_ISA

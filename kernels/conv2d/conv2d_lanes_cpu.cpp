@@ -1,0 +1,295 @@
+// The convolution family with trials in the lanes: a number is a pack, filters are packs or scalars all trials share.
+//
+// A slab of the source is copied to scratch with its halo of zeros written out, as much as stays in the second cache;
+// then everything is the register tile of kernels/common/tile.h.
+#include <cstring>
+
+#include "kernels/common/families.h"
+#include "kernels/common/tile.h"
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/conv2d_axis.h"
+
+namespace gi::kernels::GI_ISA {
+
+namespace {
+
+constexpr std::int64_t kSlabBytes = 384 << 10;   // of a second cache of 1 MiB or more
+constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
+constexpr std::int64_t kPixels = 64;             // of g that stay in the first cache, a row of register tiles wide
+
+template <class Scalar>
+constexpr std::int64_t kNumberBytes = kLanes * static_cast<std::int64_t>(sizeof(Scalar));
+
+/// Bytes of one number of an operand: a pack, or a scalar that is shared.
+template <class Scalar>
+std::int64_t number_bytes(const Layout& v) {
+  return v.lanes * static_cast<std::int64_t>(sizeof(Scalar));
+}
+
+/// The operand's numbers of one trial block.
+template <class Scalar>
+const std::byte* block_of(const ConstView& v, std::int64_t block) {
+  return static_cast<const std::byte*>(v.data) + block * v.strides[0] * number_bytes<Scalar>(v);
+}
+
+const char* operand_declined(const Problem& problem) {
+  for (std::size_t i = 0; i < problem.in.size(); ++i) {
+    const ConstView& v = problem.in[i];
+    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
+    if (v.lanes != kLanes && !v.shared()) return "an input is neither in packs nor shared";
+    if (i % 2 == 1 && v.shared() && problem.in[i - 1].shared()) return "both factors are shared by the trials";
+  }
+  return nullptr;
+}
+
+/// Rows and columns of a source [channels][height][width], zero outside of it; a shared source is splatted.
+struct Window {
+  std::int64_t channels, height, width;
+  std::int64_t row, rows, column, columns;
+};
+
+template <class Scalar>
+void copy_window(const Window& win, const std::byte* source, bool shared, std::byte* to) {
+  const std::int64_t left = at_most(at_least(-win.column, 0), win.columns);
+  const std::int64_t right = at_least(left, at_most(win.columns, win.width - win.column));
+  for (std::int64_t c = 0; c < win.channels; ++c) {
+    for (std::int64_t i = 0; i < win.rows; ++i, to += win.columns * kNumberBytes<Scalar>) {
+      const std::int64_t row = win.row + i;
+      if (row < 0 || row >= win.height) {
+        std::memset(to, 0, win.columns * kNumberBytes<Scalar>);
+        continue;
+      }
+      std::memset(to, 0, left * kNumberBytes<Scalar>);
+      const std::int64_t first = (c * win.height + row) * win.width + win.column + left;
+      if (shared) {
+        const Scalar* from = reinterpret_cast<const Scalar*>(source) + first;
+        auto* packs = reinterpret_cast<Vector<Scalar>*>(to);
+        for (std::int64_t j = left; j < right; ++j)
+          for (std::int64_t part = 0; part < kParts<Scalar>; ++part) packs[j * kParts<Scalar> + part] = broadcast(from[j - left]);
+      } else {
+        std::memcpy(to + left * kNumberBytes<Scalar>, source + first * kNumberBytes<Scalar>, (right - left) * kNumberBytes<Scalar>);
+      }
+      std::memset(to + right * kNumberBytes<Scalar>, 0, (win.columns - right) * kNumberBytes<Scalar>);
+    }
+  }
+}
+
+// ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
+
+/// Sizes of one gathering convolution; everything but the operands' memory.
+struct Gather {
+  ConvAxis h, w;
+  std::int64_t groups, in, out;                   ///< channels of a group on either side
+  std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
+  std::int64_t pitch, block_rows, slab_channel;   ///< of the slab, in numbers
+
+  Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t bytes_of_number)
+      : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
+        w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
+        groups(geo.groups),
+        in(adjoint ? geo.k_per_group() : geo.c_per_group()),
+        out(adjoint ? geo.c_per_group() : geo.k_per_group()),
+        filter_in((adjoint ? geo.c_per_group() : 1) * geo.r * geo.s),
+        filter_out((adjoint ? 1 : geo.c_per_group()) * geo.r * geo.s),
+        filter_group(geo.k_per_group() * geo.c_per_group() * geo.r * geo.s),
+        pitch(w.window(w.count(0))) {
+    const std::int64_t row_bytes = groups * in * pitch * bytes_of_number;
+    block_rows = even_piece(h.count(0), (kSlabBytes / row_bytes - h.window(1)) / h.step() + 1);
+    slab_channel = h.window(block_rows) * pitch;
+  }
+  std::int64_t tap_count() const { return h.filter * w.filter; }
+};
+
+/// The taps of one phase as offsets into slab and filter bank.
+std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t phase_w, std::int64_t x_bytes,
+                        std::int64_t w_bytes, Tap* taps) {
+  std::int64_t count = 0;
+  for (std::int64_t r = 0; r < gather.h.filter; ++r)
+    for (std::int64_t s = 0; s < gather.w.filter; ++s)
+      if (gather.h.phase(r) == phase_h && gather.w.phase(s) == phase_w)
+        taps[count++] = {((gather.h.offset(r) - gather.h.lowest()) * gather.pitch + gather.w.offset(s) - gather.w.lowest()) * x_bytes,
+                         (r * gather.w.filter + s) * w_bytes};
+  return count;
+}
+
+template <class Scalar, bool Adjoint>
+std::size_t gather_scratch(const Problem& problem) {
+  const Gather gather(problem.attrs_as<Conv2dGeometry>(), Adjoint, kNumberBytes<Scalar>);
+  return aligned(gather.tap_count() * sizeof(Tap)) + gather.groups * gather.in * gather.slab_channel * kNumberBytes<Scalar>;
+}
+
+/// One source and filter bank added to rows [i0, i1) (of phase 0) of the outputs of one image.
+template <class Scalar>
+void gather_block(const Gather& gather, const std::byte* slab, const std::byte* filters, bool shared, Tap* taps, std::int64_t i0,
+                  std::int64_t i1, bool accumulate, std::byte* out) {
+  const std::int64_t number = kNumberBytes<Scalar>, filter_number = shared ? sizeof(Scalar) : number;
+  const std::int64_t rows = tile_rows(gather.out, gather.w.count(0));
+  const std::int64_t chunk = even_piece(gather.in, kFilterBytes / (rows * gather.tap_count() * filter_number));
+  TileJob job;
+  job.taps = taps;
+  job.x_channel = gather.slab_channel * number;
+  job.w_channel = gather.filter_in * filter_number;
+  job.w_k = gather.filter_out * filter_number;
+  job.out_k = gather.h.dest * gather.w.dest * number;
+  job.x_q = gather.w.step() * number;
+  job.out_q = gather.w.phases() * number;
+  job.x_line = gather.h.step() * gather.pitch * number;
+  job.out_line = gather.h.phases() * gather.w.dest * number;
+  job.parts = kParts<Scalar>;
+  for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h) {
+    for (std::int64_t phase_w = 0; phase_w < gather.w.phases(); ++phase_w) {
+      job.lines = at_most(i1, gather.h.count(phase_h)) - i0;
+      const std::int64_t columns = gather.w.count(phase_w);
+      if (job.lines <= 0 || columns <= 0) continue;
+      job.tap_count = write_taps(gather, phase_h, phase_w, number, filter_number, taps);
+      if (job.tap_count == 0 && accumulate) continue;
+      std::byte* const first = out + ((i0 * gather.h.phases() + phase_h) * gather.w.dest + phase_w) * number;
+      for (std::int64_t group = 0; group < gather.groups; ++group) {
+        for (std::int64_t k = 0; k < gather.out; k += rows) {
+          for (std::int64_t c = 0; c < gather.in; c += chunk) {
+            job.channels = at_most(chunk, gather.in - c);
+            job.x = slab + (group * gather.in + c) * job.x_channel;
+            job.w = filters + group * gather.filter_group * filter_number + k * job.w_k + c * job.w_channel;
+            job.out = first + (group * gather.out + k) * job.out_k;
+            job.accumulate = accumulate || c > 0;
+            const std::int64_t k_count = at_most(rows, gather.out - k);
+            if (shared) multiply<Scalar, true>(job, k_count, columns);
+            else multiply<Scalar, false>(job, k_count, columns);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class Scalar, bool Adjoint>
+void gather_run(const Arguments& args) {
+  const Gather gather(args.attrs_as<Conv2dGeometry>(), Adjoint, kNumberBytes<Scalar>);
+  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
+  std::byte* const slab = args.scratch + aligned(gather.tap_count() * sizeof(Tap));
+  const std::int64_t blocks = args.out[0].dims[0], images = args.out[0].dims[1];
+  const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
+  const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
+  Window window{gather.groups * gather.in, gather.h.source, gather.w.source, 0, 0, gather.w.lowest(), gather.pitch};
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    for (std::int64_t n = 0; n < images; ++n) {
+      std::byte* const out = static_cast<std::byte*>(args.out[0].data) + (block * images + n) * dest_image * kNumberBytes<Scalar>;
+      for (std::int64_t i = 0; i < gather.h.count(0); i += gather.block_rows) {
+        window.row = i * gather.h.step() + gather.h.lowest();
+        window.rows = gather.h.window(gather.block_rows);
+        for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
+          const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
+          copy_window<Scalar>(window, block_of<Scalar>(source, block) + n * source_image * number_bytes<Scalar>(source),
+                              source.shared(), slab);
+          gather_block<Scalar>(gather, slab, block_of<Scalar>(filters, block), filters.shared(), taps, i, i + gather.block_rows,
+                               pair > 0, out);
+        }
+      }
+    }
+  }
+}
+
+// ---- conv2d_grad_weight -----------------------------------------------------------------------------------------------
+
+/// Sizes of the slab of x that meets `block_rows` rows of g.
+struct Correlate {
+  ConvAxis h, w;
+  std::int64_t pitch, block_rows, slab_channel;
+
+  explicit Correlate(const Conv2dGeometry& geo)
+      : h{geo.h, geo.p, geo.r, geo.stride_h, geo.pad_h, false},
+        w{geo.w, geo.q, geo.s, geo.stride_w, geo.pad_w, false},
+        pitch(w.window(geo.q)),
+        block_rows(even_piece(geo.p, kPixels / geo.q)),
+        slab_channel(h.window(block_rows) * pitch) {}
+};
+
+template <class Scalar>
+std::size_t correlate_scratch(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  return aligned(geo.q * sizeof(Tap)) + geo.c * Correlate(geo).slab_channel * kNumberBytes<Scalar>;
+}
+
+/// dw (+)= the rows [p0, p1) of one image. `g` points at row 0 of channel 0.
+template <class Scalar>
+void correlate_block(const Conv2dGeometry& geo, const Correlate& sizes, const std::byte* slab, const std::byte* g, bool g_shared,
+                     const Tap* taps, std::int64_t p0, std::int64_t p1, bool accumulate, std::byte* dw) {
+  const std::int64_t number = kNumberBytes<Scalar>, g_number = g_shared ? sizeof(Scalar) : number;
+  const std::int64_t area = geo.r * geo.s;
+  // A register tile spans a filter's row where that is wide enough, else input channels.
+  const bool along_s = geo.s >= 3 || geo.c_per_group() == 1;
+  TileJob job;
+  job.taps = taps;
+  job.tap_count = geo.q;
+  job.channels = p1 - p0;
+  job.x_channel = geo.stride_h * sizes.pitch * number;
+  job.w_channel = geo.q * g_number;
+  job.w_k = geo.p * geo.q * g_number;
+  job.out_k = geo.c_per_group() * area * number;
+  job.parts = kParts<Scalar>;
+  job.accumulate = accumulate;
+  const std::int64_t tap_step = number, row_step = sizes.pitch * number, channel_step = sizes.slab_channel * number;
+  job.x_q = along_s ? tap_step : channel_step;
+  job.out_q = (along_s ? 1 : area) * number;
+  job.x_line = along_s ? channel_step : tap_step;
+  job.out_line = (along_s ? area : 1) * number;
+  job.lines = along_s ? geo.c_per_group() : geo.s;
+  const std::int64_t columns = along_s ? geo.s : geo.c_per_group(), rows = tile_rows(geo.k_per_group(), columns);
+  for (std::int64_t group = 0; group < geo.groups; ++group) {
+    for (std::int64_t k = 0; k < geo.k_per_group(); k += rows) {
+      const std::int64_t channel = group * geo.k_per_group() + k, k_count = at_most(rows, geo.k_per_group() - k);
+      job.w = g + channel * job.w_k + p0 * job.w_channel;
+      for (std::int64_t r = 0; r < geo.r; ++r) {
+        job.x = slab + group * geo.c_per_group() * channel_step + r * row_step;
+        job.out = dw + channel * job.out_k + r * geo.s * number;
+        if (g_shared) multiply<Scalar, true>(job, k_count, columns);
+        else multiply<Scalar, false>(job, k_count, columns);
+      }
+    }
+  }
+}
+
+template <class Scalar>
+void correlate_run(const Arguments& args) {
+  const auto& geo = args.attrs_as<Conv2dGeometry>();
+  const Correlate sizes(geo);
+  const ConstView &x = args.in[0], &g = args.in[1];
+  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
+  std::byte* const slab = args.scratch + aligned(geo.q * sizeof(Tap));
+  for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * geo.stride_w * kNumberBytes<Scalar>, q * number_bytes<Scalar>(g)};
+  Window window{geo.c, geo.h, geo.w, 0, 0, -geo.pad_w, sizes.pitch};
+  for (std::int64_t block = 0; block < args.out[0].dims[0]; ++block) {
+    std::byte* const dw =
+        static_cast<std::byte*>(args.out[0].data) + block * geo.k * geo.c_per_group() * geo.r * geo.s * kNumberBytes<Scalar>;
+    for (std::int64_t n = 0; n < x.dims[1]; ++n) {
+      const std::byte* const x_image = block_of<Scalar>(x, block) + n * geo.c * geo.h * geo.w * number_bytes<Scalar>(x);
+      const std::byte* const g_image = block_of<Scalar>(g, block) + n * geo.k * geo.p * geo.q * number_bytes<Scalar>(g);
+      for (std::int64_t p = 0; p < geo.p; p += sizes.block_rows) {
+        window.row = p * geo.stride_h - geo.pad_h;
+        window.rows = sizes.h.window(sizes.block_rows);
+        copy_window<Scalar>(window, x_image, x.shared(), slab);
+        correlate_block<Scalar>(geo, sizes, slab, g_image, g.shared(), taps, p, at_most(p + sizes.block_rows, geo.p), n > 0 || p > 0, dw);
+      }
+    }
+  }
+}
+
+template <class Scalar>
+constexpr Kernel entry(const char* op, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&)) {
+  return {op, "trial_lanes_direct", kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, kLanes, operand_declined, scratch, run};
+}
+
+constexpr Kernel kKernels[] = {
+    entry<float>("conv2d", gather_scratch<float, false>, gather_run<float, false>),
+    entry<double>("conv2d", gather_scratch<double, false>, gather_run<double, false>),
+    entry<float>("conv2d_grad_input", gather_scratch<float, true>, gather_run<float, true>),
+    entry<double>("conv2d_grad_input", gather_scratch<double, true>, gather_run<double, true>),
+    entry<float>("conv2d_grad_weight", correlate_scratch<float>, correlate_run<float>),
+    entry<double>("conv2d_grad_weight", correlate_scratch<double>, correlate_run<double>),
+};
+
+}  // namespace
+
+std::span<const Kernel> conv2d_lanes_kernels() { return {kKernels, sizeof kKernels / sizeof kKernels[0]}; }
+
+}  // namespace gi::kernels::GI_ISA

@@ -1,0 +1,360 @@
+// The convolution family for single trials.
+//
+// conv2d, conv2d_grad_input: pixels in the lanes. The source is copied to scratch with its halo, the rows one after the
+// other at one pitch; then output position i * pitch + j reads every tap at a fixed distance, so a vector of
+// neighbouring positions runs on over the ends of rows. What falls between the rows is computed and thrown away. For
+// strides above 1 the copy takes the source apart into stride_h * stride_w images that are read with step 1.
+//
+// conv2d_grad_weight: output channels in the lanes. g is transposed to [pixel][channel], x gives the scalars.
+#include <cstring>
+
+#include "kernels/common/families.h"
+#include "kernels/common/tile.h"
+#include "kernels/common/transpose.h"
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/conv2d_axis.h"
+
+namespace gi::kernels::GI_ISA {
+
+namespace {
+
+constexpr std::int64_t kBlockBytes = 512 << 10;  // source and sums of a block of rows, of a second cache of 1 MiB or more
+constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
+constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
+constexpr std::int64_t kPixels = 1024;           // whose weight gradient is summed before it is written
+
+const char* declined(const Problem& problem) {
+  for (const ConstView& v : problem.in) {
+    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
+    if (v.lanes != 1) return "an input is in packs";
+  }
+  return nullptr;
+}
+
+// ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
+
+struct Gather {
+  ConvAxis h, w;
+  std::int64_t groups, in, out;                      ///< channels of a group on either side
+  std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
+  std::int64_t images_h, images_w;                   ///< the copy's images by phase of the source
+  std::int64_t pitch, block_rows, image_rows;
+  std::int64_t slab_channel, sums_channel;           ///< numbers of one channel
+
+  Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t scalar_bytes)
+      : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
+        w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
+        groups(geo.groups),
+        in(adjoint ? geo.k_per_group() : geo.c_per_group()),
+        out(adjoint ? geo.c_per_group() : geo.k_per_group()),
+        filter_in((adjoint ? geo.c_per_group() : 1) * geo.r * geo.s),
+        filter_out((adjoint ? 1 : geo.c_per_group()) * geo.r * geo.s),
+        filter_group(geo.k_per_group() * geo.c_per_group() * geo.r * geo.s),
+        images_h(at_most(h.step(), h.spread() + 1)),
+        images_w(at_most(w.step(), w.spread() + 1)),
+        pitch(w.count(0) + w.spread() / w.step()) {
+    const std::int64_t row_bytes = groups * (in * images_h * images_w + out * phases()) * pitch * scalar_bytes;
+    block_rows = even_piece(h.count(0), kBlockBytes / row_bytes - h.spread() / h.step());
+    image_rows = block_rows + h.spread() / h.step();
+    slab_channel = images_h * images_w * image_rows * pitch;
+    sums_channel = vectors(block_rows, kVectorBytes / scalar_bytes) * kVectorBytes / scalar_bytes;
+  }
+  std::int64_t phases() const { return h.phases() * w.phases(); }
+  std::int64_t tap_count() const { return h.filter * w.filter; }
+  /// Vectors from the first to the last output of `rows` rows.
+  std::int64_t vectors(std::int64_t rows, std::int64_t elements) const {
+    return ceil_div((rows - 1) * pitch + w.count(0), elements);
+  }
+};
+
+/// Scratch: taps, slab with a vector's overrun, sums by phase.
+template <class Scalar>
+struct GatherScratch {
+  std::int64_t slab, sums, end;
+  explicit GatherScratch(const Gather& gather)
+      : slab(aligned(gather.tap_count() * sizeof(Tap))),
+        sums(slab + aligned(gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + kVectorBytes)),
+        end(sums + gather.phases() * gather.groups * gather.out * gather.sums_channel * sizeof(Scalar)) {}
+};
+
+template <class Scalar, bool Adjoint>
+std::size_t gather_scratch(const Problem& problem) {
+  return GatherScratch<Scalar>(Gather(problem.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar))).end;
+}
+
+template <class Scalar>
+std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t phase_w, Tap* taps) {
+  std::int64_t count = 0;
+  for (std::int64_t r = 0; r < gather.h.filter; ++r)
+    for (std::int64_t s = 0; s < gather.w.filter; ++s) {
+      if (gather.h.phase(r) != phase_h || gather.w.phase(s) != phase_w) continue;
+      const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
+      const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
+      const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
+      taps[count++] = {x * static_cast<std::int64_t>(sizeof(Scalar)),
+                       (r * gather.w.filter + s) * static_cast<std::int64_t>(sizeof(Scalar))};
+    }
+  return count;
+}
+
+/// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
+template <class Scalar>
+void copy_source(const Gather& gather, const Scalar* source, std::int64_t i0, Scalar* to) {
+  const std::int64_t step_w = gather.w.step();
+  for (std::int64_t c = 0; c < gather.groups * gather.in; ++c, source += gather.h.source * gather.w.source) {
+    for (std::int64_t image = 0; image < gather.images_h * gather.images_w; ++image) {
+      // Places 0 <= column + j * step_w < source
+      const std::int64_t column = gather.w.lowest() + image % gather.images_w;
+      const std::int64_t first = column >= 0 ? 0 : at_most(ceil_div(-column, step_w), gather.pitch);
+      const std::int64_t inside = column >= gather.w.source ? 0 : ceil_div(gather.w.source - column, step_w);
+      const std::int64_t last = at_least(first, at_most(inside, gather.pitch));
+      for (std::int64_t i = 0; i < gather.image_rows; ++i, to += gather.pitch) {
+        const std::int64_t row = (i0 + i) * gather.h.step() + gather.h.lowest() + image / gather.images_w;
+        if (row < 0 || row >= gather.h.source || first == last) {
+          std::memset(to, 0, gather.pitch * sizeof(Scalar));
+          continue;
+        }
+        const Scalar* from = source + row * gather.w.source + column + first * step_w;
+        std::memset(to, 0, first * sizeof(Scalar));
+        if (step_w == 1) std::memcpy(to + first, from, (last - first) * sizeof(Scalar));
+        else
+          for (std::int64_t j = first; j < last; ++j) to[j] = from[(j - first) * step_w];
+        std::memset(to + last, 0, (gather.pitch - last) * sizeof(Scalar));
+      }
+    }
+  }
+  std::memset(to, 0, kVectorBytes);
+}
+
+/// One source and filter bank to the sums of all phases, for `rows` rows.
+template <class Scalar>
+void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filters, Tap* taps, std::int64_t rows, bool accumulate,
+                  Scalar* sums) {
+  constexpr std::int64_t scalar = sizeof(Scalar);
+  const std::int64_t columns = gather.vectors(rows, kElements<Scalar>), tile = tile_rows(gather.out, columns);
+  const std::int64_t chunk = even_piece(gather.in, kFilterBytes / (tile * gather.tap_count() * scalar));
+  TileJob job;
+  job.taps = taps;
+  job.x_channel = gather.slab_channel * scalar;
+  job.w_channel = gather.filter_in * scalar;
+  job.w_k = gather.filter_out * scalar;
+  job.out_k = gather.sums_channel * scalar;
+  job.x_q = job.out_q = kVectorBytes;
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums += gather.groups * gather.out * gather.sums_channel) {
+    job.tap_count = write_taps<Scalar>(gather, phase / gather.w.phases(), phase % gather.w.phases(), taps);
+    for (std::int64_t group = 0; group < gather.groups; ++group) {
+      for (std::int64_t k = 0; k < gather.out; k += tile) {
+        for (std::int64_t c = 0; c < gather.in; c += chunk) {
+          job.channels = at_most(chunk, gather.in - c);
+          job.x = reinterpret_cast<const std::byte*>(slab + (group * gather.in + c) * gather.slab_channel);
+          job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out + c * gather.filter_in);
+          job.out = reinterpret_cast<std::byte*>(sums + (group * gather.out + k) * gather.sums_channel);
+          job.accumulate = accumulate || c > 0;
+          multiply<Scalar, true>(job, at_most(tile, gather.out - k), columns);
+        }
+      }
+    }
+  }
+}
+
+/// Output rows from i0 on of all phases.
+template <class Scalar>
+void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Scalar* out) {
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase) {
+    const std::int64_t phase_h = phase / gather.w.phases(), phase_w = phase % gather.w.phases(), step = gather.w.phases();
+    const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h)), columns = gather.w.count(phase_w);
+    for (std::int64_t k = 0; k < gather.groups * gather.out; ++k, sums += gather.sums_channel) {
+      for (std::int64_t i = i0; i < i1; ++i) {
+        const Scalar* from = sums + (i - i0) * gather.pitch;
+        Scalar* to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * gather.w.dest + phase_w;
+        if (step == 1) std::memcpy(to, from, columns * sizeof(Scalar));
+        else
+          for (std::int64_t j = 0; j < columns; ++j) to[j * step] = from[j];
+      }
+    }
+  }
+}
+
+template <class Scalar, bool Adjoint>
+void gather_run(const Arguments& args) {
+  const Gather gather(args.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar));
+  const GatherScratch<Scalar> scratch(gather);
+  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
+  Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch + scratch.slab);
+  Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
+  const std::int64_t trials = args.out[0].dims[0], images = args.out[0].dims[1];
+  const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
+  const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
+  for (std::int64_t t = 0; t < trials; ++t) {
+    for (std::int64_t n = 0; n < images; ++n) {
+      for (std::int64_t i = 0; i < gather.h.count(0); i += gather.block_rows) {
+        const std::int64_t rows = at_most(gather.block_rows, gather.h.count(0) - i);
+        for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
+          const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
+          copy_source(gather, source.as<Scalar>() + t * source.strides[0] + n * source_image, i, slab);
+          gather_block(gather, slab, filters.as<Scalar>() + t * filters.strides[0], taps, rows, pair > 0, sums);
+        }
+        write_rows(gather, sums, i, args.out[0].as<Scalar>() + (t * images + n) * dest_image);
+      }
+    }
+  }
+}
+
+// ---- conv2d_grad_weight -----------------------------------------------------------------------------------------------
+
+struct Correlate {
+  ConvAxis h, w;
+  std::int64_t images;                ///< at a time in scratch
+  std::int64_t rows, pitch, channel;  ///< of x with its halo
+  std::int64_t padded_k;              ///< output channels of a group, whole vectors
+  std::int64_t tile_k, tile_c;        ///< output and input channels summed at a time
+  std::int64_t block_rows;            ///< of g, whose tile stays in the first cache
+  bool along_s;                       ///< a register tile spans a filter's row, else input channels
+
+  Correlate(const Conv2dGeometry& geo, std::int64_t batch, std::int64_t elements)
+      : h{geo.h, geo.p, geo.r, geo.stride_h, geo.pad_h, false},
+        w{geo.w, geo.q, geo.s, geo.stride_w, geo.pad_w, false},
+        images(even_piece(batch, kPixels / (geo.p * geo.q))),
+        rows(h.window(geo.p)),
+        pitch(w.window(geo.q)),
+        channel(rows * pitch),
+        padded_k(ceil_div(geo.k_per_group(), elements) * elements),
+        tile_k(at_most(padded_k, kMaxTileColumns * elements)),
+        tile_c(tile_rows(geo.c_per_group(), tile_k / elements)),
+        block_rows(even_piece(geo.p, kTileBytes / (tile_k * geo.q * (kVectorBytes / elements)))),
+        along_s(geo.s > tile_c) {}
+};
+
+/// Scratch: taps, slab of x, transposed g, sums of one tile.
+template <class Scalar>
+struct CorrelateScratch {
+  std::int64_t x, g, sums, end;
+  CorrelateScratch(const Conv2dGeometry& geo, const Correlate& sizes)
+      : x(aligned(geo.q * sizeof(Tap))),
+        g(x + aligned(sizes.images * geo.c * sizes.channel * sizeof(Scalar))),
+        sums(g + aligned(sizes.images * geo.p * geo.q * geo.groups * sizes.padded_k * sizeof(Scalar))),
+        end(sums + sizes.tile_c * geo.r * geo.s * sizes.tile_k * sizeof(Scalar)) {}
+};
+
+template <class Scalar>
+std::size_t correlate_scratch(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  return CorrelateScratch<Scalar>(geo, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>)).end;
+}
+
+template <class Scalar>
+void copy_padded(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, Scalar* to) {
+  const std::int64_t left = at_most(geo.pad_w, sizes.pitch), inside = at_most(geo.w, sizes.pitch - left);
+  for (std::int64_t c = 0; c < geo.c; ++c, x += geo.h * geo.w) {
+    for (std::int64_t i = 0; i < sizes.rows; ++i, to += sizes.pitch) {
+      const std::int64_t row = i - geo.pad_h;
+      if (row < 0 || row >= geo.h) {
+        std::memset(to, 0, sizes.pitch * sizeof(Scalar));
+        continue;
+      }
+      std::memset(to, 0, left * sizeof(Scalar));
+      std::memcpy(to + left, x + row * geo.w, inside * sizeof(Scalar));
+      std::memset(to + left + inside, 0, (sizes.pitch - left - inside) * sizeof(Scalar));
+    }
+  }
+}
+
+/// g [K][P Q] of one image to [groups][P Q][padded_k].
+template <class Scalar>
+void transpose_g(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* g, Scalar* to) {
+  const std::int64_t area = geo.p * geo.q, k = geo.k_per_group();
+  for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, to += area * sizes.padded_k) {
+    transpose<Scalar, false>(g, area, k, area, to, sizes.padded_k);
+    if (k < sizes.padded_k)
+      for (std::int64_t pixel = 0; pixel < area; ++pixel)
+        std::memset(to + pixel * sizes.padded_k + k, 0, (sizes.padded_k - k) * sizeof(Scalar));
+  }
+}
+
+/// sums[c][r][s][k] (+)= one image's x and g, for `channels` input channels and tile_k output channels.
+template <class Scalar>
+void correlate_tile(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, const Scalar* g, const Tap* taps,
+                    std::int64_t channels, std::int64_t tile_k, bool accumulate, Scalar* sums) {
+  constexpr std::int64_t scalar = sizeof(Scalar);
+  const std::int64_t area = geo.r * geo.s;
+  TileJob job;
+  job.taps = taps;
+  job.tap_count = geo.q;
+  job.x_channel = geo.q * sizes.padded_k * scalar;
+  job.w_channel = geo.stride_h * sizes.pitch * scalar;
+  job.w_k = (sizes.along_s ? 1 : sizes.channel) * scalar;
+  job.out_k = (sizes.along_s ? 1 : area) * tile_k * scalar;
+  job.x_q = job.out_q = kVectorBytes;
+  const std::int64_t rows = sizes.along_s ? geo.s : channels, columns = tile_k / kElements<Scalar>;
+  for (std::int64_t p = 0; p < geo.p; p += sizes.block_rows) {
+    job.channels = at_most(sizes.block_rows, geo.p - p);
+    job.accumulate = accumulate || p > 0;
+    job.x = reinterpret_cast<const std::byte*>(g + p * geo.q * sizes.padded_k);
+    for (std::int64_t c = 0; c < (sizes.along_s ? channels : 1); ++c) {
+      for (std::int64_t tap = 0; tap < area; tap += sizes.along_s ? geo.s : 1) {
+        const std::int64_t row = p * geo.stride_h + tap / geo.s;
+        job.w = reinterpret_cast<const std::byte*>(x + c * sizes.channel + row * sizes.pitch + tap % geo.s);
+        job.out = reinterpret_cast<std::byte*>(sums + (c * area + tap) * tile_k);
+        multiply<Scalar, true>(job, rows, columns);
+      }
+    }
+  }
+}
+
+template <class Scalar>
+void correlate_run(const Arguments& args) {
+  const auto& geo = args.attrs_as<Conv2dGeometry>();
+  const std::int64_t batch = args.in[0].dims[1], filter = geo.c_per_group() * geo.r * geo.s, pixels = geo.p * geo.q;
+  const Correlate sizes(geo, batch, kElements<Scalar>);
+  const CorrelateScratch<Scalar> scratch(geo, sizes);
+  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
+  Scalar* const x = reinterpret_cast<Scalar*>(args.scratch + scratch.x);
+  Scalar* const g = reinterpret_cast<Scalar*>(args.scratch + scratch.g);
+  Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
+  const std::int64_t scalar = sizeof(Scalar), x_image = geo.c * sizes.channel, g_image = pixels * geo.groups * sizes.padded_k;
+  for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * sizes.padded_k * scalar, q * geo.stride_w * scalar};
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+    Scalar* const dw = args.out[0].as<Scalar>() + t * geo.k * filter;
+    for (std::int64_t n0 = 0; n0 < batch; n0 += sizes.images) {
+      const std::int64_t images = at_most(sizes.images, batch - n0);
+      for (std::int64_t n = 0; n < images; ++n) {
+        copy_padded(geo, sizes, args.in[0].as<Scalar>() + t * args.in[0].strides[0] + (n0 + n) * geo.c * geo.h * geo.w, x + n * x_image);
+        transpose_g(geo, sizes, args.in[1].as<Scalar>() + t * args.in[1].strides[0] + (n0 + n) * geo.k * pixels, g + n * g_image);
+      }
+      for (std::int64_t group = 0; group < geo.groups; ++group) {
+        for (std::int64_t k = 0; k < geo.k_per_group(); k += sizes.tile_k) {
+          const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k), tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
+          for (std::int64_t c = 0; c < geo.c_per_group(); c += sizes.tile_c) {
+            const std::int64_t channels = at_most(sizes.tile_c, geo.c_per_group() - c);
+            for (std::int64_t n = 0; n < images; ++n)
+              correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c) * sizes.channel,
+                             g + n * g_image + group * pixels * sizes.padded_k + k, taps, channels, tile_k, n > 0, sums);
+            Scalar* const to = dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s;
+            if (n0 > 0) transpose<Scalar, true>(sums, tile_k, channels * geo.r * geo.s, k_count, to, filter);
+            else transpose<Scalar, false>(sums, tile_k, channels * geo.r * geo.s, k_count, to, filter);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class Scalar>
+constexpr Kernel entry(const char* op, const char* name, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&)) {
+  return {op, name, kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, 1, declined, scratch, run};
+}
+
+constexpr Kernel kKernels[] = {
+    entry<float>("conv2d", "pixel_lanes_direct", gather_scratch<float, false>, gather_run<float, false>),
+    entry<double>("conv2d", "pixel_lanes_direct", gather_scratch<double, false>, gather_run<double, false>),
+    entry<float>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<float, true>, gather_run<float, true>),
+    entry<double>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<double, true>, gather_run<double, true>),
+    entry<float>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<float>, correlate_run<float>),
+    entry<double>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<double>, correlate_run<double>),
+};
+
+}  // namespace
+
+std::span<const Kernel> conv2d_pixels_kernels() { return {kKernels, sizeof kKernels / sizeof kKernels[0]}; }
+
+}  // namespace gi::kernels::GI_ISA

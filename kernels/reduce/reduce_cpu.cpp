@@ -1,0 +1,141 @@
+// Sums and inner products, all of them accumulated in f64.
+//
+// After merging neighbouring axes of one kind, what sum_to keeps and sums alternates and fits
+//   x[keep0][sum0][keep1][sum1][keep2] -> y[keep0][keep1][keep2]
+// within a trial; keep2 > 1 walks along keep2 a step at a time, keep2 == 1 along sum1 and folds.
+#include "kernels/reduce/reduce.h"
+
+#include "kernels/common/steps.h"
+
+namespace gi::kernels::GI_ISA {
+namespace {
+
+struct Axes {
+  std::int64_t keep0 = 1, sum0 = 1, keep1 = 1, sum1 = 1, keep2 = 1;
+};
+
+/// Axes of one trial, innermost first. The last slot that is still 1 takes an axis; equal neighbours share one.
+Axes split_axes(const Layout& x, const Layout& y) {
+  Axes a;
+  std::int64_t* const slots[] = {&a.keep2, &a.sum1, &a.keep1, &a.sum0, &a.keep0};
+  int slot = 0;
+  for (int i = static_cast<int>(x.rank) - 1; i >= 1; --i) {
+    if (x.dims[i] == 1) continue;
+    const bool summed = y.rank == 1 || y.dims[i] == 1;
+    if (summed != (slot % 2 == 1)) ++slot;
+    *slots[slot] *= x.dims[i];
+  }
+  return a;
+}
+
+/// One trial, or the sum over `trials` of them, x_trial numbers apart.
+template <class Real, class Out>
+void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_trial, Out* y) {
+  const std::int64_t row = a.sum1 * a.keep2, slab = a.keep1 * row;
+  for (std::int64_t k0 = 0; k0 < a.keep0; ++k0)
+    for (std::int64_t k1 = 0; k1 < a.keep1; ++k1, y += a.keep2) {
+      const Real* first = x + k0 * a.sum0 * slab + k1 * row;
+      if (a.keep2 == 1) {
+        WideStep even{}, odd{};
+        for (std::int64_t t = 0; t < trials; ++t)
+          for (std::int64_t s0 = 0; s0 < a.sum0; ++s0) {
+            const Real* p = first + t * x_trial + s0 * slab;
+            for_each_step<Real>(a.sum1 / 2, [&](std::int64_t i, auto step) {
+              even += widen_step(load(p + i, step));
+              odd += widen_step(load(p + a.sum1 / 2 + i, step));
+            });
+            if (a.sum1 % 2 == 1) for_each_step<Real>(1, [&](std::int64_t, auto step) { even += widen_step(load(p + a.sum1 - 1, step)); });
+          }
+        const Wide<Real> sum = fold<Real>(even + odd);
+        if constexpr (sizeof(Out) == sizeof(sum)) y[0] = sum;
+        else y[0] = narrow<Real>(sum);
+      } else {
+        for_each_step<Real>(a.keep2, [&](std::int64_t k2, auto step) {
+          WideStep sum{};
+          for (std::int64_t t = 0; t < trials; ++t)
+            for (std::int64_t s0 = 0; s0 < a.sum0; ++s0) {
+              const Real* p = first + t * x_trial + s0 * slab + k2;
+              for (std::int64_t s1 = 0; s1 < a.sum1; ++s1, p += a.keep2) sum += widen_step(load(p, step));
+            }
+          if constexpr (sizeof(Out) == sizeof(Real)) store(y + k2, step, narrow_step<Real>(sum));
+        });
+      }
+    }
+}
+
+template <class Real>
+void sum_to(const Arguments& args) {
+  const ConstView& x = args.in.data()[0];
+  const View& y = args.out.data()[0];
+  const Axes axes = split_axes(x, y);
+  const bool over_trials = y.dims[0] != x.dims[0];
+  const std::int64_t trials = over_trials ? x.dims[0] : 1;
+  for (std::int64_t t = 0; t < y.dims[0]; ++t) {
+    const Real* from = block_of<Real>(x, t);
+    if (y.rank == 1) sum_axes(axes, from, trials, block_stride(x), block_of<Wide<Real>>(y, t));
+    else sum_axes(axes, from, trials, block_stride(x), block_of<Real>(y, t));
+  }
+}
+
+template <class Real>
+const char* sum_to_declines(const Problem& problem) {
+  if (kLanesOf<Real> > 1 && problem.in.data()[0].dims[0] != problem.out.data()[0].dims[0]) return "trials in the lanes are not summed";
+  return declines_unless_plain<Real>(problem);
+}
+
+/// a . b over one trial. `Other` is Real, or its scalar where b is shared by the trials in the lanes.
+template <class Real, class Other>
+Wide<Real> dot_of(const Real* a, const Other* b, std::int64_t n) {
+  constexpr int kChains = 4;  // sums that do not wait for one another
+  WideStep sum[kChains] = {};
+  const auto add = [&](WideStep& to, std::int64_t i, auto step) {
+    if constexpr (sizeof(Real) == sizeof(Other)) to += widen_step(load(a + i, step)) * widen_step(load(b + i, step));
+    else to += widen_step(load(a + i, step)) * static_cast<double>(b[i]);
+  };
+  const std::int64_t quarter = n / kChains / (kLanes / kLanesOf<Real>) * (kLanes / kLanesOf<Real>);
+  for_each_step<Real>(quarter, [&](std::int64_t i, auto step) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kChains; ++c) add(sum[c], c * quarter + i, step);
+  });
+  for_each_step<Real>(n - kChains * quarter, [&](std::int64_t i, auto step) { add(sum[0], kChains * quarter + i, step); });
+  return fold<Real>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+template <class Real>
+void dot(const Arguments& args) {
+  using Scalar = ScalarOf<Real>;
+  const ConstView* a = &args.in.data()[0];
+  const ConstView* b = &args.in.data()[1];
+  if (a->lanes == 1) { const ConstView* other = a; a = b, b = other; }  // products commute: b is the one that may be shared
+  const View& y = args.out.data()[0];
+  const std::int64_t n = numbers_per_block(*a);
+  for (std::int64_t t = 0; t < y.dims[0]; ++t) {
+    Wide<Real>& result = *block_of<Wide<Real>>(y, t);
+    if (b->lanes == kLanesOf<Real>) result = dot_of(block_of<Real>(*a, t), block_of<Real>(*b, t), n);
+    else if (a->lanes == kLanesOf<Real>) result = dot_of(block_of<Real>(*a, t), block_of<Scalar>(*b, t), n);
+    else result = Wide<Real>{} + dot_of(block_of<Scalar>(*a, t), block_of<Scalar>(*b, t), n);
+  }
+}
+
+template <class Real>
+const char* dot_declines(const Problem& problem) {
+  for (int i = 0; i < 2; ++i) {
+    const ConstView& v = problem.in.data()[i];
+    if (v.dtype != kDTypeOf<Real>) return "an operand has another dtype";
+    if (v.lanes != kLanesOf<Real> && (v.lanes != 1 || block_stride(v) != 0)) return "an operand differs by trial, but not by lane";
+    if (!dense_from(v, 1)) return "an operand has gaps or broadcasts";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::span<const Kernel> reduce_kernels() {
+  static constexpr Kernel kTable[] = {
+      GI_KERNEL_VARIANTS("sum_to", "steps", sum_to_declines, no_scratch, sum_to),
+      GI_KERNEL_VARIANTS("dot", "steps", dot_declines, no_scratch, dot),
+  };
+  return kTable;
+}
+
+}  // namespace gi::kernels::GI_ISA

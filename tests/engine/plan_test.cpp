@@ -1,0 +1,224 @@
+// A Plan computes what the Interpreter computes, in any layout, lane and chunk.
+#include <catch2/catch.hpp>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "engine/core/error.h"
+#include "engine/exec/interpreter.h"
+#include "engine/exec/workspace.h"
+#include "tests/engine/sample_programs.h"
+
+using namespace gi;
+using test::SampleOptions;
+
+namespace {
+
+double relative_error(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  double difference = 0, size = 0;
+  for (std::int64_t i = 0; i < a.count(); ++i) {
+    difference += std::pow(a.at(i) - b.at(i), 2);
+    size += std::pow(b.at(i), 2);
+  }
+  return std::sqrt(difference / std::max(size, 1e-300));
+}
+
+template <class Runner>
+void bind_all(Runner& run, const test::Sample& sample) {
+  for (const auto& [name, value] : sample.bindings) run.set(name, value);
+}
+
+Tensor trial(const Tensor& t, std::int64_t i) {
+  const std::int64_t n = t.shape().count_per_trial();
+  std::vector<double> all = t.to_doubles();
+  return Tensor::from(t.shape().with(0, 1), std::span(all).subspan(i * n, n));
+}
+
+std::int64_t pack() { return kernels::pack_lanes(kernels::best_isa()); }
+
+}  // namespace
+
+TEST_CASE("a Plan in f64 is the Interpreter within 1e-12, whatever the layout", "[plan]") {
+  for (const bool training : {true, false})
+    for (const bool shared_weights : {true, false})
+      for (const bool shared_targets : {true, false})
+        for (const std::int64_t trials : {std::int64_t{1}, std::int64_t{3}, pack()})
+          for (const bool fuse : {true, false}) {
+            const auto sample = test::small_attack({trials, shared_weights, shared_targets, training, false});
+            const Program program = sample->program();
+            Interpreter oracle(program);
+            bind_all(oracle, *sample);
+            oracle.run();
+            for (const std::int64_t lanes : {std::int64_t{1}, pack()}) {
+              if (trials % lanes != 0) continue;
+              const Plan plan = Plan::compile(program, {.dtype = DType::f64, .lanes = lanes, .fuse = fuse});
+              Workspace work(plan);
+              bind_all(work, *sample);
+              work.run();
+              INFO(fmt::format("T {} lanes {} training {} shared weights {} targets {} fuse {}", trials, lanes, training,
+                               shared_weights, shared_targets, fuse));
+              for (const char* name : {"loss", "logits", "match", "tv", "dx", "x", "m", "it"})
+                CHECK(relative_error(work.get(name), oracle.get(name)) <= 1e-12);
+            }
+          }
+}
+
+TEST_CASE("a Plan in f32 stays in the precision class on a smooth network", "[plan]") {
+  for (const std::int64_t trials : {std::int64_t{1}, pack()}) {
+    const auto sample = test::small_attack({.trials = trials, .training_mode = true, .smooth = true});
+    const Program program = sample->program();
+    Interpreter oracle(program);
+    bind_all(oracle, *sample);
+    oracle.run();
+    const Plan plan = Plan::compile(program, {.dtype = DType::f32});
+    CHECK(plan.lanes() == trials);
+    Workspace work(plan);
+    bind_all(work, *sample);
+    work.run();
+    CHECK(work.get("match").dtype() == DType::f64);
+    CHECK(relative_error(work.get("loss"), oracle.get("loss")) <= 1e-6);
+    CHECK(relative_error(work.get("dx"), oracle.get("dx")) <= 2e-5);
+  }
+}
+
+TEST_CASE("every instruction set computes the same Program", "[plan]") {
+  for (int i = 0; i <= static_cast<int>(kernels::best_isa()); ++i) {
+    const auto isa = static_cast<kernels::Isa>(i);
+    const std::int64_t lanes = kernels::pack_lanes(isa);
+    const auto sample = test::small_attack({.trials = 2 * lanes});
+    const Program program = sample->program();
+    Interpreter oracle(program);
+    bind_all(oracle, *sample);
+    oracle.run();
+    const Plan plan = Plan::compile(program, {.dtype = DType::f64, .isa = isa});
+    CHECK(plan.lanes() == lanes);
+    Workspace work(plan);
+    bind_all(work, *sample);
+    work.run();
+    CHECK(relative_error(work.get("dx"), oracle.get("dx")) <= 1e-12);
+  }
+}
+
+TEST_CASE("replay: many iterations follow the Interpreter, and a second run repeats the bits", "[plan]") {
+  const auto sample = test::small_attack({.trials = 3, .smooth = true});
+  const Program program = sample->program();
+  Interpreter oracle(program);
+  const Plan plan = Plan::compile(program, {.dtype = DType::f64});
+  Workspace first(plan), second(plan);
+  bind_all(oracle, *sample);
+  bind_all(first, *sample);
+  bind_all(second, *sample);
+  for (int i = 0; i < 5; ++i) {
+    oracle.run();
+    first.run();
+    CHECK(relative_error(first.get("x"), oracle.get("x")) <= 1e-11);
+  }
+  CHECK(first.get("it").at(0) == 5.0);
+  for (int i = 0; i < 5; ++i) second.run();
+  for (const char* name : {"x", "m", "match", "dx"}) CHECK(first.get(name).to_doubles() == second.get(name).to_doubles());
+}
+
+TEST_CASE("a state set from a saved one continues to the same bits", "[plan]") {
+  const auto sample = test::small_attack({.trials = pack()});
+  const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32});
+  Workspace whole(plan), head(plan), tail(plan);
+  bind_all(whole, *sample);
+  bind_all(head, *sample);
+  bind_all(tail, *sample);
+  for (int i = 0; i < 6; ++i) whole.run();
+  for (int i = 0; i < 3; ++i) head.run();
+  for (const char* name : {"x", "m", "it"}) tail.set(name, head.get(name));
+  for (int i = 0; i < 3; ++i) tail.run();
+  for (const char* name : {"x", "m", "it", "match"}) CHECK(tail.get(name).to_doubles() == whole.get(name).to_doubles());
+}
+
+TEST_CASE("a trial keeps its bits in any lane and chunk of one layout", "[plan]") {
+  for (const bool shared_weights : {true, false})
+    for (const std::int64_t lanes : {std::int64_t{1}, pack()}) {
+      // Trials 0..L-1 are in both; in the larger program they also have neighbours in another block.
+      const std::int64_t few = lanes == 1 ? 2 : lanes, many = lanes == 1 ? 5 : 3 * lanes;
+      const auto small = test::small_attack({.trials = few, .shared_weights = shared_weights});
+      const auto large = test::small_attack({.trials = many, .shared_weights = shared_weights});
+      const Plan p_small = Plan::compile(small->program(), {.dtype = DType::f32, .lanes = lanes});
+      const Plan p_large = Plan::compile(large->program(), {.dtype = DType::f32, .lanes = lanes});
+      Workspace a(p_small), b(p_large);
+      bind_all(a, *small);
+      bind_all(b, *large);
+      const std::int64_t elsewhere = many - 2;  // trial 1 again: another block and, in packs, another lane
+      for (const auto& [name, value] : large->bindings) {
+        if (value.shape().trials() != many) continue;
+        Tensor doubled = value.clone();
+        const std::int64_t n = value.shape().count_per_trial();
+        for (std::int64_t i = 0; i < n; ++i) doubled.as<double>()[elsewhere * n + i] = value.at(n + i);
+        b.set(name, doubled);
+      }
+      for (int i = 0; i < 3; ++i) {
+        a.run();
+        b.run();
+      }
+      for (std::int64_t t = 0; t < few; ++t) CHECK(trial(a.get("x"), t).to_doubles() == trial(b.get("x"), t).to_doubles());
+      if (shared_weights) CHECK(trial(b.get("x"), elsewhere).to_doubles() == trial(a.get("x"), 1).to_doubles());
+    }
+}
+
+TEST_CASE("no two values that live at once overlap", "[plan]") {
+  const auto sample = test::small_attack({.trials = pack()});
+  const Plan plan = Plan::compile(sample->program(), {});
+  // Replays the steps symbolically: each arena byte remembers the last step that wrote it; an operand must find its own.
+  struct Written {
+    std::size_t offset, bytes;
+    int step;
+  };
+  const auto bytes = [](const kernels::Layout& l) {
+    return static_cast<std::size_t>(l.count_per_block() * (l.strides[0] == 0 ? 1 : l.dims[0]) * l.lanes) * kernels::size_of(l.dtype);
+  };
+  std::map<std::size_t, Written> values;  // by offset
+  const auto steps = plan.iteration();
+  for (int s = 0; s < static_cast<int>(steps.size()); ++s) {
+    for (const auto& in : steps[s].in) {
+      if (in.memory != Plan::Memory::arena) continue;
+      INFO("step " << s << ": " << steps[s].what);
+      const auto it = values.find(in.offset);
+      REQUIRE(it != values.end());  // what was written there is still whole
+    }
+    for (const auto& out : steps[s].out) {
+      if (out.memory != Plan::Memory::arena) continue;
+      const std::size_t end = out.offset + bytes(out.layout);
+      std::erase_if(values, [&](const auto& v) { return v.second.offset < end && out.offset < v.second.offset + v.second.bytes; });
+      values[out.offset] = {out.offset, bytes(out.layout), s};
+      CHECK(end <= plan.arena_bytes());
+    }
+  }
+  for (const auto& c : plan.commits())
+    if (c.from.memory == Plan::Memory::arena) CHECK(values.contains(c.from.offset));
+  CHECK(plan.arena_bytes() * 2 < plan.unshared_bytes());
+}
+
+TEST_CASE("what does not depend on the trial is computed once", "[plan]") {
+  const auto one = test::small_attack({.trials = pack(), .shared_targets = true});
+  const Plan plan = Plan::compile(one->program(), {});
+  // The norm of shared targets depends on inputs alone: part of the setup, not of an iteration.
+  // What is computed there runs on single numbers; only copies spread a shared value over the lanes.
+  CHECK(plan.setup().size() > 0);
+  for (const auto& s : plan.setup()) CHECK((s.kernel->lanes == 1 || s.what.starts_with("copy")));
+  bool norm_of_targets = false;
+  for (const auto& s : plan.setup()) norm_of_targets |= std::string_view(s.kernel->op) == "dot";
+  CHECK(norm_of_targets);
+}
+
+TEST_CASE("plans answer misuse", "[plan]") {
+  const auto sample = test::small_attack({.trials = 3});
+  const Program program = sample->program();
+  CHECK_THROWS_AS(Plan::compile(program, {.lanes = pack()}), UsageError);
+  CHECK_THROWS_WITH(Plan::compile(program, {.force = {{"conv2d", "no_such_kernel"}}}), Catch::Contains("conv2d"));
+  const Plan plan = Plan::compile(program, {});
+  Workspace work(plan);
+  CHECK_THROWS_WITH(work.run(), Catch::Contains("never set"));
+  CHECK_THROWS_AS(work.set("nothing", Tensor({1}, DType::f64)), UsageError);
+  CHECK_THROWS_AS(work.set("x", Tensor({3, 1, 3, 8, 8}, DType::f64)), ShapeError);
+  const Plan again = Plan::compile(program, {});
+  CHECK(plan.hash() == again.hash());
+  CHECK(plan.hash() != Plan::compile(program, {.dtype = DType::f64}).hash());
+}

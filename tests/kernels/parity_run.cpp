@@ -1,0 +1,240 @@
+#include "tests/kernels/parity_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <numeric>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) static_cast<void>(0)
+#endif
+
+namespace gi::kernels::parity {
+namespace {
+
+constexpr std::size_t kZone = 256;
+constexpr std::byte kFill{0xff};  // every byte 0xff is a NaN in both dtypes
+
+/// 64-byte aligned bytes, all 0xff at first, between two zones of the same that must stay so.
+class Guarded {
+ public:
+  explicit Guarded(std::size_t size) : size_(size), total_((size + 2 * kZone + 63) / 64 * 64) {
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, total_)));
+    std::fill_n(memory_.get(), total_, kFill);
+    ASAN_POISON_MEMORY_REGION(memory_.get(), kZone);
+    ASAN_POISON_MEMORY_REGION(data() + size_, total_ - kZone - size_);
+  }
+  std::byte* data() const { return memory_.get() + kZone; }
+  std::size_t size() const { return size_; }
+  bool zones_intact() {
+    ASAN_UNPOISON_MEMORY_REGION(memory_.get(), total_);
+    const auto intact = [](std::byte b) { return b == kFill; };
+    return std::all_of(memory_.get(), data(), intact) && std::all_of(data() + size_, memory_.get() + total_, intact);
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  std::size_t size_, total_;
+  std::unique_ptr<std::byte, Free> memory_;
+};
+
+/// Where an operand's numbers lie: a view without data, and its size.
+struct Place {
+  Layout layout;
+  std::int64_t numbers = 1;  ///< of all blocks
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers * layout.lanes) * size_of(layout.dtype); }
+};
+
+Place place(const Dims& dims, const Dims& strides, DType dtype, bool shared, std::int64_t lanes, std::int64_t blocks) {
+  Dims with_trials{blocks};
+  with_trials.insert(with_trials.end(), dims.begin(), dims.end());
+  Place p;
+  p.layout = layout_of(with_trials, {});
+  p.layout.dtype = dtype;
+  p.layout.lanes = shared ? 1 : lanes;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (!strides.empty()) p.layout.strides[i + 1] = strides[i];
+    p.numbers += (dims[i] - 1) * p.layout.strides[i + 1];
+  }
+  p.layout.strides[0] = shared ? 0 : p.numbers;
+  if (!shared) p.numbers *= blocks;
+  return p;
+}
+
+/// visit(scalar offset, trial place, element) for all scalars of a view; of a shared one as often as it is read.
+template <class Visit>
+void for_each_scalar(const Layout& v, std::int64_t lanes, Visit visit) {
+  const std::int64_t elements = v.count_per_block();
+  for (std::int64_t block = 0; block < v.dims[0]; ++block) {
+    std::array<std::int64_t, kMaxRank> index{};
+    for (std::int64_t e = 0; e < elements; ++e) {
+      std::int64_t offset = block * v.strides[0];
+      for (int axis = 1; axis < v.rank; ++axis) offset += index[axis] * v.strides[axis];
+      for (std::int64_t lane = 0; lane < lanes; ++lane)
+        visit(offset * v.lanes + (v.lanes == 1 ? 0 : lane), block * lanes + lane, e);
+      for (int axis = static_cast<int>(v.rank) - 1; axis > 0 && ++index[axis] == v.dims[axis]; --axis) index[axis] = 0;
+    }
+  }
+}
+
+void put(std::byte* data, DType dtype, std::int64_t i, double value) {
+  if (dtype == DType::f32) reinterpret_cast<float*>(data)[i] = static_cast<float>(value);
+  else reinterpret_cast<double*>(data)[i] = value;
+}
+double get(const std::byte* data, DType dtype, std::int64_t i) {
+  return dtype == DType::f32 ? static_cast<double>(reinterpret_cast<const float*>(data)[i]) : reinterpret_cast<const double*>(data)[i];
+}
+
+}  // namespace
+
+Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
+                   std::span<const int> trials) {
+  const std::int64_t blocks = static_cast<std::int64_t>(trials.size()) / kernel.lanes;
+  std::vector<Place> in_places, out_places;
+  std::vector<ConstView> inputs;
+  std::vector<View> outputs;
+  for (const Input& i : in) {
+    in_places.push_back(place(i.dims, i.strides, i.dtype, i.shared, kernel.lanes, blocks));
+    inputs.push_back({in_places.back().layout});
+  }
+  for (const Output& o : out) {
+    out_places.push_back(place(o.dims, {}, o.dtype, false, kernel.lanes, blocks));
+    outputs.push_back({out_places.back().layout});
+  }
+
+  Outcome outcome;
+  Arguments args;
+  args.attrs = attrs;
+  args.in = inputs;
+  args.out = outputs;
+  if (kernel.declines != nullptr)
+    if (const char* reason = kernel.declines(args); reason != nullptr) {
+      outcome.declined = reason;
+      return outcome;
+    }
+
+  std::vector<Guarded> memory;  // inputs, outputs, scratch
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    memory.emplace_back(in_places[i].bytes());
+    const std::int64_t count = in_places[i].layout.count_per_block();
+    for_each_scalar(inputs[i], kernel.lanes, [&](std::int64_t offset, std::int64_t p, std::int64_t e) {
+      put(memory[i].data(), in[i].dtype, offset, in[i].values[(in[i].shared ? 0 : trials[p]) * count + e]);
+    });
+    inputs[i].data = memory[i].data();
+  }
+  for (std::size_t o = 0; o < out.size(); ++o) {
+    memory.emplace_back(out[o].in_place < 0 ? out_places[o].bytes() : 0);
+    outputs[o].data = out[o].in_place < 0 ? memory.back().data() : memory[out[o].in_place].data();
+  }
+  memory.emplace_back(kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args) : 0);
+  args.scratch = memory.back().data();
+
+  std::vector<std::vector<std::byte>> before;
+  for (std::size_t i = 0; i < in.size(); ++i) before.emplace_back(memory[i].data(), memory[i].data() + memory[i].size());
+  kernel.run(args);
+
+  for (std::size_t i = 0; i < memory.size(); ++i)
+    if (!memory[i].zones_intact())
+      outcome.fault = i < in.size() ? "beside an input" : i + 1 < memory.size() ? "beside an output" : "beside the scratch space";
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const bool replaced = std::any_of(out.begin(), out.end(), [&](const Output& o) { return o.in_place == static_cast<int>(i); });
+    if (!replaced && std::memcmp(before[i].data(), memory[i].data(), before[i].size()) != 0) outcome.fault = "an input";
+  }
+  for (std::size_t o = 0; o < out.size(); ++o) {
+    const std::int64_t count = out_places[o].layout.count_per_block();
+    outcome.out.emplace_back(trials.size() * count);
+    const auto* data = static_cast<const std::byte*>(outputs[o].data);
+    for_each_scalar(outputs[o], kernel.lanes, [&](std::int64_t offset, std::int64_t p, std::int64_t e) {
+      outcome.out[o][p * count + e] = get(data, out[o].dtype, offset);
+    });
+  }
+  return outcome;
+}
+
+std::vector<double> draw(const Operand& operand, DType dtype, int trials, std::uint64_t seed) {
+  const auto n = static_cast<std::size_t>(count(dims_of(operand)));
+  const std::size_t row = operand.rank == 0 ? 1 : operand.dims[operand.rank - 1];
+  std::vector<double> all;
+  for (int trial = 0; trial < trials; ++trial) {
+    std::mt19937_64 rng(seed * 1000003 + trial);
+    std::vector<double> v(n);
+    const auto uniform = [&](double a, double b) { return std::uniform_real_distribution(a, b)(rng); };
+    switch (operand.domain) {
+      case Domain::normal:
+        for (double& x : v) x = std::normal_distribution()(rng);
+        break;
+      case Domain::positive:
+        for (double& x : v) x = uniform(0.5, 2.0);
+        break;
+      case Domain::off_kink:
+        for (double& x : v) x = uniform(0.15, 0.85) + static_cast<double>(rng() % 4) - 2.0;
+        break;
+      case Domain::distinct:
+        std::iota(v.begin(), v.end(), -static_cast<double>(n / 2));
+        std::shuffle(v.begin(), v.end(), rng);
+        for (double& x : v) x = 0.1 * x + 0.03 * static_cast<double>(seed % 3);
+        break;
+      case Domain::simplex:
+      case Domain::onehot:
+        for (std::size_t r = 0; r < n; r += row) {
+          double sum = 0;
+          for (std::size_t i = r; i < r + row; ++i) sum += v[i] = operand.domain == Domain::onehot ? 0.0 : uniform(0.0, 1.0);
+          if (operand.domain == Domain::onehot) v[r + rng() % row] = sum = 1.0;
+          for (std::size_t i = r; i < r + row; ++i) v[i] /= sum;
+        }
+        break;
+    }
+    all.insert(all.end(), v.begin(), v.end());
+  }
+  if (dtype == DType::f32)
+    for (double& x : all) x = static_cast<float>(x);
+  return all;
+}
+
+Dims dims_of(const Operand& operand) { return {operand.dims.begin(), operand.dims.begin() + operand.rank}; }
+
+std::vector<int> trials_at(std::int64_t places, int different) {
+  std::vector<int> trials(places);
+  for (std::int64_t p = 0; p < places; ++p) trials[p] = static_cast<int>((p + p / 4) % different);
+  return trials;
+}
+
+int Bits::differs(const Outcome& outcome, std::span<const int> trials) {
+  int first = -1;
+  for (std::size_t p = 0; p < trials.size(); ++p) {
+    std::vector<std::vector<double>> here;
+    for (const std::vector<double>& o : outcome.out) {
+      const auto count = static_cast<std::ptrdiff_t>(o.size() / trials.size());
+      here.emplace_back(o.begin() + static_cast<std::ptrdiff_t>(p) * count, o.begin() + static_cast<std::ptrdiff_t>(p + 1) * count);
+    }
+    const auto& known = seen_.emplace(trials[p], here).first->second;
+    for (std::size_t o = 0; o < here.size(); ++o)
+      if (first < 0 && std::memcmp(known[o].data(), here[o].data(), here[o].size() * sizeof(double)) != 0) first = trials[p];
+  }
+  return first;
+}
+
+double relative_error(std::span<const double> got, std::span<const double> expected, std::span<const int> trials) {
+  const std::size_t count = got.size() / trials.size();
+  double worst = 0;
+  for (std::size_t p = 0; p < trials.size(); ++p) {
+    double difference = 0, norm = 0;
+    for (std::size_t e = 0; e < count; ++e) {
+      const double want = expected[trials[p] * count + e], d = got[p * count + e] - want;
+      difference += d * d;
+      norm += want * want;
+    }
+    const double error = difference == 0 ? 0 : std::sqrt(difference / norm);
+    worst = error <= worst ? worst : std::isnan(error) ? INFINITY : error;
+  }
+  return worst;
+}
+
+}  // namespace gi::kernels::parity
