@@ -14,7 +14,8 @@ using Memory = Plan::Memory;
 Workspace::Workspace(const Plan& plan)
     : plan_(plan), inputs_(plan.block_bytes(Memory::input)), states_(plan.block_bytes(Memory::state)),
       kept_(plan.block_bytes(Memory::kept)), arena_(plan.block_bytes(Memory::arena)), scratch_(plan.scratch_bytes()),
-      bound_(plan.inputs().size() + plan.states().size(), 0) {}
+      bound_(plan.inputs().size() + plan.states().size(), 0), setup_(bound_to_memory(plan.setup())),
+      iteration_(bound_to_memory(plan.iteration())) {}
 
 const std::byte* Workspace::base(Memory memory) const {
   switch (memory) {
@@ -52,16 +53,18 @@ Tensor Workspace::get(std::string_view name) const {
   throw UsageError(fmt::format("workspace: the plan has no output or state '{}'", name));
 }
 
-void Workspace::execute(std::span<const Plan::Step> steps) {
-  std::vector<kernels::ConstView> in;
-  std::vector<kernels::View> out;
+std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Plan::Step> steps) {
+  std::vector<BoundStep> result;
   for (const Plan::Step& s : steps) {
-    in.clear();
-    out.clear();
-    for (const auto& o : s.in) in.push_back({o.layout, base(o.memory) + o.offset});
-    for (const auto& o : s.out) out.push_back({o.layout, mutable_base(o.memory) + o.offset});
-    s.kernel->run({{s.attrs_data(), in, out}, scratch_.data()});
+    BoundStep& b = result.emplace_back(BoundStep{&s, {}, {}});
+    for (const auto& o : s.in) b.in.push_back({o.layout, base(o.memory) + o.offset});
+    for (const auto& o : s.out) b.out.push_back({o.layout, mutable_base(o.memory) + o.offset});
   }
+  return result;
+}
+
+void Workspace::execute(std::span<const BoundStep> steps) {
+  for (const BoundStep& b : steps) b.step->kernel->run({{b.step->attrs_data(), b.in, b.out}, scratch_.data()});
 }
 
 void Workspace::run() {
@@ -70,10 +73,10 @@ void Workspace::run() {
     for (const auto list : {plan_.inputs(), plan_.states()})
       for (const Plan::Named& n : list)
         if (bound_[index++] == 0) throw UsageError(fmt::format("workspace: '{}' was never set", n.name));
-    execute(plan_.setup());
+    execute(setup_);
     setup_done_ = true;
   }
-  execute(plan_.iteration());
+  execute(iteration_);
   for (const Plan::Commit& c : plan_.commits()) {
     const Plan::Slot& state = plan_.states()[c.state].slot;
     std::memcpy(mutable_base(Memory::state) + state.offset, base(c.from.memory) + c.from.offset, state.bytes);

@@ -27,12 +27,21 @@ class Workspace {
  private:
   const std::byte* base(Plan::Memory memory) const;
   std::byte* mutable_base(Plan::Memory memory) { return const_cast<std::byte*>(base(memory)); }
-  void execute(std::span<const Plan::Step> steps);
+
+  /// A step with its operands' addresses.
+  struct BoundStep {
+    const Plan::Step* step;
+    std::vector<kernels::ConstView> in;
+    std::vector<kernels::View> out;
+  };
+  std::vector<BoundStep> bound_to_memory(std::span<const Plan::Step> steps);
+  void execute(std::span<const BoundStep> steps);
 
   const Plan& plan_;
   Buffer inputs_, states_, kept_, arena_, scratch_;
   std::vector<char> bound_;
   bool setup_done_ = false;
+  std::vector<BoundStep> setup_, iteration_;
 };
 
 }  // namespace gi

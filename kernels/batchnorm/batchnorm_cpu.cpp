@@ -1,5 +1,6 @@
 // A channel at a time: the means of the operands, then means of products of the centred operands, then the result while
-// the channel is still in the cache. With xc = x - mean(x) and so on, all three orders are linear in the centred operands:
+// the channel is still in the cache. Everything is f64 but what is read and written: the results are small differences.
+// With xc = x - mean(x) and so on, all three orders are linear in the centred operands:
 //
 //   order 0   r xc                                                     r = 1 / sqrt(mean(xc xc) + eps)
 //   order 1   r gc - r^3 mean(xc gc) xc
@@ -22,20 +23,11 @@ struct Runs {
   }
 };
 
-/// A mean in two parts, so that in f32 a mean far above the deviation costs no digits.
-template <class Real>
-struct Mean {
-  StepOf<Real> high, low;
-
-  explicit Mean(Wide<Real> mean) : high(narrow_step<Real>(spread<Real>(mean))) {
-    low = narrow_step<Real>(spread<Real>(mean) - widen_step(high));
-  }
-  /// What a step lacks is zero: it counts for nothing in sums.
-  template <class Step>
-  [[gnu::always_inline]] StepOf<Real> centred(const Real* p, Step step) const {
-    return only(step, (load(p, step) - high) - low);
-  }
-};
+/// What a step lacks is zero: it counts for nothing in sums.
+template <class Real, class Step>
+[[gnu::always_inline]] inline WideStep centred(const Real* p, Step step, WideStep mean) {
+  return only(step, widen_step(load(p, step)) - mean);
+}
 
 template <class Real>
 Wide<Real> mean_of(const Real* x, const Runs& runs) {
@@ -57,19 +49,19 @@ void normalise_channel(const Real* const (&in)[kOperands], Real* y, const Runs& 
   const Real* const x = in[kOperands - 1];
   const Real* const g = kOperands > 1 ? in[kOperands - 2] : x;
   const Real* const u = in[0];
-  const Mean<Real> mean_x(mean_of(x, runs));
-  const Mean<Real> mean_g = kOperands > 1 ? Mean<Real>(mean_of(g, runs)) : mean_x;
-  const Mean<Real> mean_u = kOperands > 2 ? Mean<Real>(mean_of(u, runs)) : mean_g;
+  const WideStep mean_x = spread<Real>(mean_of(x, runs));
+  const WideStep mean_g = kOperands > 1 ? spread<Real>(mean_of(g, runs)) : mean_x;
+  const WideStep mean_u = kOperands > 2 ? spread<Real>(mean_of(u, runs)) : mean_g;
 
   WideStep sum_xx{}, sum_xg{}, sum_xu{}, sum_ug{};
   runs.for_each_step<Real>([&](std::int64_t i, auto step) {
-    const WideStep xc = widen_step(mean_x.centred(x + i, step));
+    const WideStep xc = centred(x + i, step, mean_x);
     sum_xx += xc * xc;
     if constexpr (kOperands > 1) {
-      const WideStep gc = widen_step(mean_g.centred(g + i, step));
+      const WideStep gc = centred(g + i, step, mean_g);
       sum_xg += xc * gc;
       if constexpr (kOperands > 2) {
-        const WideStep uc = widen_step(mean_u.centred(u + i, step));
+        const WideStep uc = centred(u + i, step, mean_u);
         sum_xu += xc * uc;
         sum_ug += uc * gc;
       }
@@ -80,15 +72,14 @@ void normalise_channel(const Real* const (&in)[kOperands], Real* y, const Runs& 
   const double scale = 1.0 / static_cast<double>(runs.images * runs.pixels);
   const W r = inverse_root(W(fold<Real>(sum_xx) * scale + eps)), r3 = r * r * r;
   const W xg = fold<Real>(sum_xg) * scale, xu = fold<Real>(sum_xu) * scale, ug = fold<Real>(sum_ug) * scale;
-  const auto factor = [](W w) { return narrow_step<Real>(spread<Real>(w)); };
-  const StepOf<Real> of_x = factor(kOperands == 1 ? r : kOperands == 2 ? -r3 * xg : -r3 * (ug - 3.0 * r * r * xu * xg));
-  const StepOf<Real> of_g = factor(kOperands == 2 ? r : -r3 * xu);
-  const StepOf<Real> of_u = factor(-r3 * xg);
+  const WideStep of_x = spread<Real>(kOperands == 1 ? r : kOperands == 2 ? -r3 * xg : -r3 * (ug - 3.0 * r * r * xu * xg));
+  const WideStep of_g = spread<Real>(kOperands == 2 ? r : -r3 * xu);
+  const WideStep of_u = spread<Real>(-r3 * xg);
   runs.for_each_step<Real>([&](std::int64_t i, auto step) {
-    StepOf<Real> value = of_x * mean_x.centred(x + i, step);
-    if constexpr (kOperands > 1) value += of_g * mean_g.centred(g + i, step);
-    if constexpr (kOperands > 2) value += of_u * mean_u.centred(u + i, step);
-    store(y + i, step, value);
+    WideStep value = of_x * centred(x + i, step, mean_x);
+    if constexpr (kOperands > 1) value += of_g * centred(g + i, step, mean_g);
+    if constexpr (kOperands > 2) value += of_u * centred(u + i, step, mean_u);
+    store(y + i, step, narrow_step<Real>(value));
   });
 }
 

@@ -24,7 +24,7 @@ struct Table {
     add(conv2d_pixels_kernels());
     add(elementwise_kernels());
     add(matmul_lanes_kernels());
-    add(matmul_eigen_kernels());
+    add(matmul_single_kernels());
     add(movement_kernels());
     add(pool_kernels());
     add(reduce_kernels());

@@ -39,7 +39,7 @@ extern template void multiply<float, true>(const TileJob&, std::int64_t, std::in
 extern template void multiply<double, false>(const TileJob&, std::int64_t, std::int64_t);
 extern template void multiply<double, true>(const TileJob&, std::int64_t, std::int64_t);
 
-/// A register tile has at most this many columns.
+/// A register tile of many rows has at most this many columns.
 inline constexpr std::int64_t kMaxTileColumns = 4;
 
 /// Rows of one register tile when there are `rows` and `columns` in all: what callers should hand over at a time to keep

@@ -1,6 +1,7 @@
 // Transposition of a block of numbers through registers. Only for *_cpu.cpp files.
 #pragma once
 
+#include <cstring>
 #include <utility>
 
 #include "kernels/common/vector.h"
@@ -14,14 +15,27 @@ template <class Scalar, bool High, std::size_t... I>
   return __builtin_shufflevector(a, b, (first + I / 2 + I % 2 * n)...);
 }
 
-/// to[j][i] (+)= from[i][j] for one square of kElements numbers a side, steps in numbers.
-template <class Scalar, bool Add>
-[[gnu::always_inline]] inline void transpose_square(const Scalar* from, std::int64_t from_step, Scalar* to, std::int64_t to_step) {
+/// The first `count` numbers at p, then zeros.
+template <class Scalar>
+inline Vector<Scalar> load_first(const Scalar* p, std::int64_t count) {
+  Vector<Scalar> v{};
+  std::memcpy(&v, p, count * sizeof(Scalar));
+  return v;
+}
+
+/// Squares of kElements a side, of which the first `rows` and `columns` are there.
+template <class Scalar, bool Add, bool Whole>
+[[gnu::always_inline]] inline void transpose_square(const Scalar* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns,
+                                                    bool readable, Scalar* to, std::int64_t to_step) {
   constexpr int n = kElements<Scalar>;
   constexpr auto lanes = std::make_index_sequence<n>{};
-  Vector<Scalar> a[n], b[n];
+  Vector<Scalar> a[n] = {}, b[n];
 #pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) a[i] = *reinterpret_cast<const Vector<Scalar>*>(from + i * from_step);
+  for (int i = 0; i < n; ++i)
+    if (Whole || i < rows) {
+      if (Whole || readable) a[i] = *reinterpret_cast<const Vector<Scalar>*>(from + i * from_step);
+      else a[i] = load_first(from + i * from_step, columns);
+    }
   // Each round interleaves row i with row i + n/2: a perfect shuffle of the n^2 numbers, log2(n) of which transpose.
 #pragma GCC unroll 4
   for (int round = 1; round < n; round *= 2) {
@@ -34,21 +48,33 @@ template <class Scalar, bool Add>
     for (int i = 0; i < n; ++i) a[i] = b[i];
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) {
-    auto& row = *reinterpret_cast<Vector<Scalar>*>(to + i * to_step);
-    row = Add ? row + a[i] : a[i];
-  }
+  for (int i = 0; i < n; ++i)
+    if (Whole || i < columns) {
+      Scalar* const row = to + i * to_step;
+      if (Whole || rows == n) {
+        if (Add) a[i] += *reinterpret_cast<const Vector<Scalar>*>(row);
+        *reinterpret_cast<Vector<Scalar>*>(row) = a[i];
+      } else {
+        if (Add) a[i] += load_first(row, rows);
+        std::memcpy(row, &a[i], rows * sizeof(Scalar));
+      }
+    }
 }
 
-/// to[j][i] (+)= from[i][j] for i < rows, j < columns.
+/// to[j][i] (+)= from[i][j] for i < rows, j < columns; steps in numbers. Rows of `from` may be read up to `readable`.
 template <class Scalar, bool Add>
-void transpose(const Scalar* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, Scalar* to, std::int64_t to_step) {
+void transpose(const Scalar* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, std::int64_t readable, Scalar* to,
+               std::int64_t to_step) {
   constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t whole_rows = rows - rows % n, whole_columns = columns - columns % n;
-  for (std::int64_t i = 0; i < whole_rows; i += n)
-    for (std::int64_t j = 0; j < whole_columns; j += n) transpose_square<Scalar, Add>(from + i * from_step + j, from_step, to + j * to_step + i, to_step);
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) to[j * to_step + i] = (Add ? to[j * to_step + i] : Scalar(0)) + from[i * from_step + j];
+  for (std::int64_t j = 0; j < columns; j += n)
+    for (std::int64_t i = 0; i < rows; i += n) {
+      const Scalar* const corner = from + i * from_step + j;
+      Scalar* const target = to + j * to_step + i;
+      if (i + n <= rows && j + n <= columns) transpose_square<Scalar, Add, true>(corner, from_step, n, n, true, target, to_step);
+      else
+        transpose_square<Scalar, Add, false>(corner, from_step, rows - i < n ? rows - i : n, columns - j < n ? columns - j : n,
+                                             j + n <= readable, target, to_step);
+    }
 }
 
 }  // namespace gi::kernels::GI_ISA

@@ -132,7 +132,9 @@ void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filter
                   Scalar* sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
   const std::int64_t columns = gather.vectors(rows, kElements<Scalar>), tile = tile_rows(gather.out, columns);
-  const std::int64_t chunk = even_piece(gather.in, kFilterBytes / (tile * gather.tap_count() * scalar));
+  // Filters that more than one tile reads are to stay in the first cache.
+  const std::int64_t chunk =
+      columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / (tile * gather.tap_count() * scalar));
   TileJob job;
   job.taps = taps;
   job.x_channel = gather.slab_channel * scalar;
@@ -264,7 +266,7 @@ template <class Scalar>
 void transpose_g(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* g, Scalar* to) {
   const std::int64_t area = geo.p * geo.q, k = geo.k_per_group();
   for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, to += area * sizes.padded_k) {
-    transpose<Scalar, false>(g, area, k, area, to, sizes.padded_k);
+    transpose<Scalar, false>(g, area, k, area, area, to, sizes.padded_k);
     if (k < sizes.padded_k)
       for (std::int64_t pixel = 0; pixel < area; ++pixel)
         std::memset(to + pixel * sizes.padded_k + k, 0, (sizes.padded_k - k) * sizeof(Scalar));
@@ -330,8 +332,8 @@ void correlate_run(const Arguments& args) {
               correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c) * sizes.channel,
                              g + n * g_image + group * pixels * sizes.padded_k + k, taps, channels, tile_k, n > 0, sums);
             Scalar* const to = dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s;
-            if (n0 > 0) transpose<Scalar, true>(sums, tile_k, channels * geo.r * geo.s, k_count, to, filter);
-            else transpose<Scalar, false>(sums, tile_k, channels * geo.r * geo.s, k_count, to, filter);
+            if (n0 > 0) transpose<Scalar, true>(sums, tile_k, channels * geo.r * geo.s, k_count, tile_k, to, filter);
+            else transpose<Scalar, false>(sums, tile_k, channels * geo.r * geo.s, k_count, tile_k, to, filter);
           }
         }
       }

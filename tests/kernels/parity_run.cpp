@@ -223,15 +223,17 @@ int Bits::differs(const Outcome& outcome, std::span<const int> trials) {
 
 double relative_error(std::span<const double> got, std::span<const double> expected, std::span<const int> trials) {
   const std::size_t count = got.size() / trials.size();
-  double worst = 0;
+  double square = 0, worst = 0;
+  for (double x : expected) square += x * x;
+  const double typical = square * static_cast<double>(count) / static_cast<double>(expected.size());
   for (std::size_t p = 0; p < trials.size(); ++p) {
-    double difference = 0, norm = 0;
+    double difference = 0, own = 0;
     for (std::size_t e = 0; e < count; ++e) {
       const double want = expected[trials[p] * count + e], d = got[p * count + e] - want;
       difference += d * d;
-      norm += want * want;
+      own += want * want;
     }
-    const double error = difference == 0 ? 0 : std::sqrt(difference / norm);
+    const double error = difference == 0 ? 0 : std::sqrt(difference / std::max(own, typical));
     worst = error <= worst ? worst : std::isnan(error) ? INFINITY : error;
   }
   return worst;

@@ -57,7 +57,8 @@ class Bits {
   std::map<int, std::vector<std::vector<double>>> seen_;
 };
 
-/// The largest over places of |got - expected| / |expected|, 2-norms of a trial; NaN counts as infinite.
+/// The largest over places of |got - expected| / |expected|, 2-norms of a trial; where the trial's own norm is below what the
+/// trials have on average (by cancellation, if it is a single number), that average. NaN counts as infinite.
 double relative_error(std::span<const double> got, std::span<const double> expected, std::span<const int> trials);
 
 }  // namespace gi::kernels::parity

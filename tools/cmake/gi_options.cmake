@@ -8,7 +8,9 @@ target_compile_features(gi_options INTERFACE cxx_std_20)
 target_compile_options(gi_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers -Wno-psabi -Wno-ignored-attributes -ffp-contract=fast)
 target_include_directories(gi_options INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 
+set(GI_KERNEL_OPTIMIZATION -O3)
 if(GI_SANITIZE)
+  set(GI_KERNEL_OPTIMIZATION "") # unrolled tiles under sanitizers take minutes to compile
   # A report ends the program: a sanitizer that only prints lets tests pass.
   add_compile_options(-O1 -g -fno-omit-frame-pointer -fsanitize=${GI_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${GI_SANITIZE})

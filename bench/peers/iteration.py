@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Times one attack iteration in PyTorch: loss, its gradient, cosine distance + TV, the derivative by the image, signed Adam, box.
+
+    OMP_NUM_THREADS=1 taskset -c 0 ~/.cache/gi/peers/bin/python bench/peers/iteration.py --model lenetzhu --form eager
+
+Forms:
+  closure         the usual program: cost.backward() (which also differentiates by every weight) and torch.optim.Adam
+  eager           torch.autograd.grad to the image only, constants of the target computed once, Adam by hand in place; four
+                  variants (one flat gradient or a sum over tensors, channels last or first) are tried, the fastest is timed
+  compiled        the whole step as torch.func.grad of torch.func.grad, compiled by inductor
+  vmap            the same under torch.func.vmap over --trials restarts, compiled
+Prints one JSON object; seconds are medians and minima over blocks of iterations. compare.py sets the environment that makes
+the figures fair (threads, pinning, allocator).
+"""
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+
+import networks
+
+TV, RATE, BETA1, BETA2, EPSILON = 1e-2, 0.1, 0.9, 0.999, 1e-8
+
+
+class Problem:
+    """A network, the gradient received from it, starts and the pixel box."""
+
+    def __init__(self, options, layout=torch.contiguous_format):
+        _, _, file, size = networks.NETWORKS[options.model]
+        self.model = networks.network(options.model, torch.float32, options.mode)
+        for module in self.model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.0
+        mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (networks.CIFAR10_MEAN, networks.CIFAR10_STD))
+        self.low, self.high = -mean / std, (1 - mean) / std
+        random = torch.Generator().manual_seed(0)
+        shape = (options.batch, 3, size, size)
+        truth = (torch.rand(shape, generator=random) - mean) / std
+        self.labels = torch.arange(options.batch) % 10
+        self.start = torch.randn((options.trials, *shape), generator=random)
+        self.layout = layout
+        self.model = self.model.to(memory_format=layout)
+        _, target = networks.loss_gradient(self.model, truth.contiguous(memory_format=layout), self.labels)
+        self.target = [t.detach() for t in target]
+
+    def first(self):
+        return self.start[0].clone(memory_format=self.layout)
+
+
+def closure(options):
+    problem = Problem(options)
+    x = problem.first().requires_grad_()
+    optimizer = torch.optim.Adam([x], lr=RATE)
+
+    def step():
+        def evaluate():
+            optimizer.zero_grad()
+            problem.model.zero_grad()
+            _, gradient = networks.loss_gradient(problem.model, x, problem.labels, create_graph=True)
+            cost = networks.cosine_distance(gradient, problem.target) + TV * networks.total_variation(x)
+            cost.backward()
+            x.grad.sign_()
+            return cost
+
+        cost = optimizer.step(evaluate)
+        with torch.no_grad():
+            x.data = torch.max(torch.min(x, problem.high), problem.low)
+        return cost
+
+    return step
+
+
+def eager(options):
+    variants = {}
+    for layout, flat in itertools.product((torch.contiguous_format, torch.channels_last), (True, False)):
+        step = eager_variant(Problem(options, layout), flat)
+        figures, _ = measure(step, 0.15 * options.seconds, 3)
+        variants[f"{'flat' if flat else 'by tensor'}, {str(layout).removeprefix('torch.')}"] = (min(figures), step)
+    name = min(variants, key=lambda n: variants[n][0])
+    options.variant = name
+    return variants[name][1]
+
+
+def eager_variant(problem, flat_gradient):
+    x = problem.first()
+    parameters = list(problem.model.parameters())
+    target = [t / sum(t.square().sum() for t in problem.target).sqrt() for t in problem.target]
+    flat = torch.cat([t.reshape(-1) for t in target])
+    first, second, state = torch.zeros_like(x), torch.zeros_like(x), {"step": 0}
+
+    def cosine_per_tensor(gradient):
+        dot = torch.stack([(g * t).sum() for g, t in zip(gradient, target)]).sum()
+        return 1 - dot / torch.stack([g.square().sum() for g in gradient]).sum().sqrt()
+
+    def cosine_flat(gradient):
+        g = torch.cat([g.reshape(-1) for g in gradient])
+        return 1 - torch.dot(g, flat) / torch.dot(g, g).sqrt()
+
+    cosine = cosine_flat if flat_gradient else cosine_per_tensor
+
+    def step():
+        x.requires_grad_(True)
+        loss = nn.functional.cross_entropy(problem.model(x), problem.labels)
+        gradient = torch.autograd.grad(loss, parameters, create_graph=True)
+        cost = cosine(gradient) + TV * networks.total_variation(x)
+        direction = torch.autograd.grad(cost, x)[0].sign_()
+        x.requires_grad_(False)
+        state["step"] += 1
+        first.lerp_(direction, 1 - BETA1)
+        second.mul_(BETA2).addcmul_(direction, direction, value=1 - BETA2)
+        scale = (1 - BETA2 ** state["step"]) ** 0.5
+        x.addcdiv_(first, second.sqrt().div_(scale).add_(EPSILON), value=-RATE / (1 - BETA1 ** state["step"]))
+        torch.clamp(x, problem.low, problem.high, out=x)
+        return cost
+
+    return step
+
+
+class FormulaBatchNorm(nn.BatchNorm2d):
+    """Its definition: torch.func.vmap has no rule for the built-in operator and would fall back to a loop over the trials."""
+
+    def forward(self, x):
+        mean, variance = self.running_mean, self.running_var
+        if self.training:
+            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+
+
+def functional(options):
+    """compiled, vmap: a pure function (x, first, second, step) -> the same after one iteration."""
+    problem = Problem(options)
+    model, labels = problem.model, problem.labels
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = FormulaBatchNorm
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+    norm = sum(t.square().sum() for t in problem.target).sqrt()
+    target = {name: t / norm for name, t in zip(parameters, problem.target)}
+
+    def loss(weights, x):
+        return nn.functional.cross_entropy(torch.func.functional_call(model, (weights, buffers), (x,)), labels)
+
+    def cost(x):
+        gradient = torch.func.grad(loss)(parameters, x)
+        dot = sum((gradient[name] * target[name]).sum() for name in target)
+        distance = 1 - dot / sum(g.square().sum() for g in gradient.values()).sqrt()
+        return distance + TV * networks.total_variation(x)
+
+    def advance(x, first, second, step):
+        direction, value = torch.func.grad_and_value(cost)(x)
+        direction = direction.sign()
+        first = BETA1 * first + (1 - BETA1) * direction
+        second = BETA2 * second + (1 - BETA2) * direction * direction
+        change = first / (1 - BETA1 ** step) / ((second / (1 - BETA2 ** step)).sqrt() + EPSILON)
+        return torch.clamp(x - RATE * change, problem.low, problem.high), first, second, value
+
+    population = options.form == "vmap"
+    call = torch.compile(torch.func.vmap(advance, in_dims=(0, 0, 0, None)) if population else advance, fullgraph=True)
+    x = problem.start.clone() if population else problem.first()
+    state = {"values": (x, torch.zeros_like(x), torch.zeros_like(x)), "step": torch.zeros(())}
+
+    def step():
+        state["step"] += 1
+        *values, cost_now = call(*state["values"], state["step"])
+        state["values"] = tuple(values)
+        return cost_now
+
+    return step
+
+
+def measure(step, seconds, blocks):
+    """(wall seconds, processor seconds) of an iteration, one pair a block; blocks of equal length fill `seconds`."""
+    begin, warm = time.perf_counter(), 0
+    while warm < 3 or time.perf_counter() - begin < 0.2 * seconds:
+        step()
+        warm += 1
+    begin = time.perf_counter()
+    step()
+    one = time.perf_counter() - begin
+    length = max(1, round(seconds / blocks / one))
+    figures = []
+    for _ in range(blocks):
+        begin, processor = time.perf_counter(), time.process_time()
+        for _ in range(length):
+            step()
+        figures.append(((time.perf_counter() - begin) / length, (time.process_time() - processor) / length))
+    return figures, length
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=networks.NETWORKS, required=True)
+    parser.add_argument("--form", choices=("closure", "eager", "compiled", "vmap"), default="eager")
+    parser.add_argument("--mode", choices=("eval", "train"), default="eval")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--blocks", type=int, default=5)
+    options = parser.parse_args()
+    if options.trials != 1 and options.form != "vmap":
+        parser.error("only the form vmap runs several trials; the others run one after another")
+    torch.set_num_threads(options.threads)
+    options.variant = None
+    step = {"closure": closure, "eager": eager, "compiled": functional, "vmap": functional}[options.form](options)
+    cost = float(torch.as_tensor(step()).detach().flatten()[0])
+    figures, length = measure(step, options.seconds, options.blocks)
+    wall, processor = zip(*figures)
+    median = statistics.median(wall)
+    json.dump({
+        "peer": f"PyTorch {torch.__version__}", **vars(options), "processors": sorted(os.sched_getaffinity(0)),
+        "cost": cost, "blocks_of": length,
+        "seconds_per_iteration": median, "least_seconds_per_iteration": min(wall),
+        "cpu_seconds_per_iteration": statistics.median(processor),
+        "seconds_per_iteration_per_trial": median / options.trials,
+    }, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+#include "inversion/attack.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "engine/autodiff/grad.h"
+#include "engine/core/error.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/losses.h"
+#include "engine/ops/reduce.h"
+#include "models/network.h"
+#include "models/random.h"
+
+namespace gi::inversion {
+namespace {
+
+/// One tensor of T trials from one of each.
+Tensor stack(std::span<const Tensor* const> parts) {
+  const Tensor& first = *parts.front();
+  Tensor out(first.shape().with(0, static_cast<std::int64_t>(parts.size())), first.dtype());
+  const std::size_t bytes = static_cast<std::size_t>(first.count()) * kernels::size_of(first.dtype());
+  auto* to = static_cast<std::byte*>(out.view().data);
+  for (const Tensor* part : parts) {
+    if (part->shape() != first.shape() || part->dtype() != first.dtype())
+      throw ShapeError(fmt::format("victims: {} beside {}", part->shape().str(), first.shape().str()));
+    std::memcpy(to, part->view().data, bytes);
+    to += bytes;
+  }
+  return out;
+}
+
+Tensor filled(Shape shape, double value) {
+  Tensor t(shape, DType::f64);
+  for (double& v : t.as<double>()) v = value;
+  return t;
+}
+
+/// The learning rate's factor at iteration `step`: a tenth for each milestone behind.
+Value decay_factor(Value step, std::int64_t steps) {
+  const Value one = step.graph->fill(step.shape(), 1.0);
+  Value factor = one;
+  for (const std::int64_t at : decay_milestones(steps)) {
+    const Value behind = relu_mask(one, offset(step, 0.5 - static_cast<double>(at)));
+    factor = mul(factor, offset(scale(behind, -0.9), 1.0));
+  }
+  return factor;
+}
+
+}  // namespace
+
+std::array<std::int64_t, 3> decay_milestones(std::int64_t steps) {
+  const auto at = [steps](double part) { return static_cast<std::int64_t>(std::floor(static_cast<double>(steps) / part)); };
+  return {at(2.667), at(1.6), at(1.142)};
+}
+
+Program attack_program(const Problem& problem, const AttackOptions& options, std::int64_t trials) {
+  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+  const std::int64_t victims = problem.victims.size() > 1 ? trials : 1;  // extent of what differs between victims
+  Graph g;
+  const Shape shape = problem.candidates(trials);
+  const Shape scalar{trials};
+  const Value x = g.state("x", shape), m = g.state("adam/m", shape), v = g.state("adam/v", shape), step = g.state("step", scalar);
+
+  using Leaves = models::NetworkOptions::Leaves;
+  const models::Network net(g, problem.model, problem.networks.front(),
+                            {.trials = trials,
+                             .mode = problem.mode,
+                             .leaves = problem.own_networks() ? Leaves::inputs : Leaves::constants});
+  const Value labels = broadcast_to(g.input("labels", {victims, problem.images, problem.model.classes}),
+                                    {trials, problem.images, problem.model.classes});
+  const Value loss = cross_entropy(net.logits(x), labels);
+  const std::vector<Value> dw = grad(loss, net.params());
+  std::vector<Value> targets;
+  for (std::size_t i = 0; i < dw.size(); ++i) {
+    const Value received = g.input("target/" + net.param_names()[i], dw[i].shape().with(0, victims));
+    targets.push_back(broadcast_to(received, dw[i].shape()));
+  }
+  const Value cost = cosine_distance(dw, targets);
+  const Value tv = total_variation(x);
+  const Value objective = add(cost, mul(g.input("tv", scalar), tv));
+  const Value dx = grad(objective, std::array{x}).front();
+
+  const Value direction = options.sign ? sign(dx) : dx;
+  const Value next_step = offset(step, 1.0);
+  const Value m1 = add(scale(m, kBeta1), scale(direction, 1 - kBeta1));
+  const Value v1 = add(scale(v, kBeta2), scale(square(direction), 1 - kBeta2));
+  const auto power = [&](double base) { return exp(scale(next_step, std::log(base))); };
+  const auto complement = [](Value value) { return offset(neg(value), 1.0); };
+  Value lr = g.input("lr", scalar);
+  if (options.decay) lr = mul(lr, decay_factor(step, options.steps));
+  const Value rate = broadcast_to(div(lr, complement(power(kBeta1))), shape);
+  const Value root = broadcast_to(rsqrt(complement(power(kBeta2))), shape);
+  Value x1 = sub(x, mul(rate, div(m1, offset(mul(sqrt(v1), root), kEpsilon))));
+  if (options.box) {
+    const Shape per_channel{1, 1, problem.model.image.channels, 1, 1};
+    const auto bound = [&](const char* name) {
+      return broadcast_to(broadcast_to(g.input(name, per_channel), per_channel.with(0, trials)), shape);
+    };
+    x1 = maximum(minimum(x1, bound("box/high")), bound("box/low"));
+  }
+  return Program::freeze(g, {.outputs = {{"cost", cost}, {"tv_of_x", tv}, {"loss", loss}},
+                             .updates = {{x, x1}, {m, m1}, {v, v1}, {step, next_step}}});
+}
+
+Bindings attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {
+  const auto trials = static_cast<std::int64_t>(ids.size());
+  const std::size_t distinct = problem.victims.size() > 1 ? ids.size() : 1;
+  Bindings out;
+  std::vector<const Tensor*> parts(distinct);
+  const std::vector<models::TensorSpec> parameters = problem.model.parameters();
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.victims[ids[i].victim].gradient.at(p);
+    out.emplace_back("target/" + parameters[p].name, stack(parts));
+  }
+  std::vector<Tensor> labels;
+  for (std::size_t i = 0; i < distinct; ++i)
+    labels.push_back(one_hot(problem.victims[ids[i].victim].labels, problem.model.classes));
+  for (std::size_t i = 0; i < distinct; ++i) parts[i] = &labels[i];
+  out.emplace_back("labels", stack(parts));
+  if (problem.own_networks())
+    for (std::size_t e = 0; e < problem.model.tensors.size(); ++e) {
+      for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.network_of(ids[i].victim).entries[e].tensor;
+      out.emplace_back(problem.model.tensors[e].name, stack(parts));
+    }
+  out.emplace_back("lr", filled({trials}, options.learning_rate));
+  out.emplace_back("tv", filled({trials}, options.tv));
+  if (options.box) {
+    const std::int64_t channels = problem.model.image.channels;
+    Tensor low({1, 1, channels, 1, 1}, DType::f64), high(low.shape(), DType::f64);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      low.as<double>()[c] = -problem.mean[c] / problem.std[c];
+      high.as<double>()[c] = (1 - problem.mean[c]) / problem.std[c];
+    }
+    out.emplace_back("box/low", std::move(low));
+    out.emplace_back("box/high", std::move(high));
+  }
+  return out;
+}
+
+Bindings attack_start(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {
+  const auto trials = static_cast<std::int64_t>(ids.size());
+  const Shape shape = problem.candidates(trials);
+  Tensor x(shape, DType::f64);
+  const auto per_trial = static_cast<std::size_t>(shape.count_per_trial());
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    models::Random random(options.seed, fmt::format("start/{}/{}", ids[t].victim, ids[t].restart));
+    for (double& value : x.as<double>().subspan(t * per_trial, per_trial)) value = random.normal();
+  }
+  Bindings out;
+  out.emplace_back("x", std::move(x));
+  out.emplace_back("adam/m", filled(shape, 0));
+  out.emplace_back("adam/v", filled(shape, 0));
+  out.emplace_back("step", filled({trials}, 0));
+  return out;
+}
+
+}  // namespace gi::inversion

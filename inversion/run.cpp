@@ -1,0 +1,254 @@
+#include "inversion/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "engine/core/error.h"
+#include "engine/exec/workspace.h"
+#include "inversion/memory.h"
+#include "inversion/sha256.h"
+
+namespace gi::inversion {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// From this many trials on, a pack is quicker than one after the other.
+constexpr std::int64_t kPackFrom = 3;
+
+Tensor trial_of(const Tensor& all, std::int64_t trial) {
+  Tensor one(all.shape().with(0, 1), all.dtype());
+  const std::size_t bytes = static_cast<std::size_t>(one.count()) * kernels::size_of(all.dtype());
+  std::memcpy(one.view().data, static_cast<const std::byte*>(all.view().data) + trial * bytes, bytes);
+  return one;
+}
+
+void add_tensor(Sha256& hash, const Tensor& t) {
+  hash.add(t.shape().str());
+  hash.add(std::span(static_cast<const std::byte*>(t.view().data), static_cast<std::size_t>(t.count()) * kernels::size_of(t.dtype())));
+}
+
+/// Of all the attack is given: weights, messages, labels, normalisation.
+std::string hash_of_inputs(const Problem& problem) {
+  Sha256 hash;
+  for (const models::Weights& w : problem.networks)
+    for (const models::NamedTensor& e : w.entries) add_tensor(hash.add(e.name), e.tensor);
+  for (const Victim& v : problem.victims) {
+    for (const Tensor& t : v.gradient) add_tensor(hash, t);
+    for (const std::int64_t label : v.labels) hash.add(fmt::format("{},", label));
+  }
+  for (const double value : problem.mean) hash.add(fmt::format("{},", value));
+  for (const double value : problem.std) hash.add(fmt::format("{},", value));
+  return hash.hex();
+}
+
+std::optional<std::int64_t> whole(const Settings& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  std::int64_t value = 0;
+  if (found == settings.end()) return std::nullopt;
+  const std::string& text = found->second;
+  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{} ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+/// What the threads of a run have in common.
+struct AttackRun::Shared {
+  RunResult& result;
+  const Journal& journal;
+  Clock::time_point start = Clock::now();
+  std::atomic<std::int64_t> next_chunk{0}, done{0}, resumed{0};
+  std::atomic<bool> failed{false};
+  std::mutex mutex;  // of what follows, and of calls to `progress`
+  std::exception_ptr failure;
+  double busy_seconds = 0;
+  std::int64_t busy_iterations = 0;
+};
+
+std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::size_t begin, std::size_t end) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = begin; i < end; ++i)
+    if (trials[i].started && std::isfinite(trials[i].cost) && (!best || trials[i].cost < trials[*best].cost)) best = i;
+  return best;
+}
+
+AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options)
+    : problem_(problem), attack_(attack), options_(std::move(options)) {
+  if (problem.victims.empty() || attack.restarts < 1 || attack.steps < 1) throw UsageError("attack: no victims, restarts or steps");
+  const std::int64_t pack = kernels::pack_lanes(kernels::best_isa());
+  std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : trials() >= kPackFrom ? pack : 1;
+  bool fixed = options_.lanes > 0;
+  if (options_.resume)  // the journal's own cut, or its states would fit nowhere
+    if (const auto settings = Journal(options_.journal).settings())
+      if (const auto stored = whole(*settings, "trials_per_chunk"); stored && (*stored == 1 || *stored == pack))
+        per_chunk = *stored, fixed = true;
+  compile(per_chunk);
+
+  const std::size_t memory = options_.memory > 0 ? options_.memory : available_memory() / 10 * 9;
+  if (memory > 0 && plan_->workspace_bytes() > memory && per_chunk_ > 1 && !fixed) compile(1);
+  const std::size_t bytes = plan_->workspace_bytes();
+  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+  if (memory > 0 && bytes > memory)
+    throw Error(fmt::format("attack: {} of {} needs {:.2f} GiB, {:.2f} GiB are available\n  hint: {}",
+                            per_chunk_ == 1 ? "one trial" : fmt::format("a pack of {} trials", per_chunk_), problem.model.name,
+                            static_cast<double>(bytes) / kGiB, static_cast<double>(memory) / kGiB,
+                            per_chunk_ == 1 ? "fewer or smaller images, or a smaller network, need less" : "--lanes 1 needs less"));
+  const int wanted = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::int64_t threads = std::min<std::int64_t>(wanted, chunks());
+  if (memory > 0) threads = std::min<std::int64_t>(threads, static_cast<std::int64_t>(memory / std::max<std::size_t>(bytes, 1)));
+  threads_ = static_cast<int>(std::max<std::int64_t>(1, threads));
+}
+
+void AttackRun::compile(std::int64_t per_chunk) {
+  per_chunk_ = per_chunk;
+  const Program program = attack_program(problem_, attack_, per_chunk);
+  plan_.reset();
+  plan_ = std::make_unique<Plan>(
+      Plan::compile(program, {.dtype = options_.dtype, .lanes = per_chunk, .force = options_.force}));
+}
+
+std::int64_t AttackRun::curve_every() const { return std::max<std::int64_t>(1, attack_.steps / 100); }
+
+std::vector<TrialId> AttackRun::ids_of(std::int64_t chunk) const {
+  std::vector<TrialId> ids;
+  for (std::int64_t t = 0; t < per_chunk_; ++t) {
+    std::int64_t i = chunk * per_chunk_ + t;
+    if (i >= trials()) i = chunk * per_chunk_;
+    ids.push_back({i / attack_.restarts, i % attack_.restarts});
+  }
+  return ids;
+}
+
+Settings AttackRun::settings() const {
+  return {{"model", problem_.model.name},
+          {"mode", problem_.mode == models::Mode::eval ? "eval" : "train"},
+          {"images", std::to_string(problem_.images)},
+          {"victims", std::to_string(problem_.victims.size())},
+          {"steps", std::to_string(attack_.steps)},
+          {"restarts", std::to_string(attack_.restarts)},
+          {"seed", std::to_string(attack_.seed)},
+          {"lr", fmt::format("{}", attack_.learning_rate)},
+          {"tv", fmt::format("{}", attack_.tv)},
+          {"sign", attack_.sign ? "yes" : "no"},
+          {"box", attack_.box ? "yes" : "no"},
+          {"decay", attack_.decay ? "yes" : "no"},
+          {"dtype", options_.dtype == DType::f32 ? "f32" : "f64"},
+          {"trials_per_chunk", std::to_string(per_chunk_)},
+          {"plan", fmt::format("{:016x}", plan_->hash())},
+          {"inputs", hash_of_inputs(problem_)}};
+}
+
+RunResult AttackRun::execute() {
+  Journal journal(options_.journal);
+  if (journal.kept()) {
+    const auto old = options_.resume ? journal.settings() : std::nullopt;
+    if (old) require_equal_settings(*old, settings(), options_.journal);
+    else journal.begin(settings());
+  }
+
+  RunResult result;
+  result.curve_every = curve_every();
+  result.trials.resize(static_cast<std::size_t>(trials()));
+  for (std::int64_t i = 0; i < trials(); ++i) result.trials[i].id = {i / attack_.restarts, i % attack_.restarts};
+
+  Shared shared{.result = result, .journal = journal};
+  const auto stopped = [&] { return options_.stop != nullptr && options_.stop->load(); };
+  const auto work_through = [&] {
+    try {
+      Workspace work(*plan_);
+      for (std::int64_t c = shared.next_chunk++; c < chunks() && !shared.failed; c = shared.next_chunk++)
+        if (!stopped() || journal.load(c)) run_chunk(work, c, shared);
+    } catch (...) {
+      const std::lock_guard lock(shared.mutex);
+      if (!shared.failed.exchange(true)) shared.failure = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (int i = 1; i < threads_; ++i) others.emplace_back(work_through);
+    work_through();
+  }
+  if (shared.failure) std::rethrow_exception(shared.failure);
+
+  for (const Trial& t : result.trials) result.interrupted |= t.iterations < attack_.steps;
+  for (std::size_t v = 0; v < problem_.victims.size(); ++v)
+    result.best.push_back(best_trial(result.trials, v * attack_.restarts, (v + 1) * attack_.restarts));
+  result.seconds = seconds_since(shared.start);
+  if (shared.busy_iterations > 0) result.seconds_per_iteration = shared.busy_seconds / static_cast<double>(shared.busy_iterations);
+  return result;
+}
+
+void AttackRun::run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) const {
+  const std::vector<TrialId> ids = ids_of(chunk);
+  const std::int64_t begin = chunk * per_chunk_, count = std::min(per_chunk_, trials() - begin);
+  ChunkState state;
+  if (auto stored = shared.journal.load(chunk)) state = std::move(*stored);
+  else state.states = attack_start(problem_, attack_, ids);
+  shared.resumed += state.iteration;
+  shared.done += state.iteration;
+
+  if (state.cost.empty()) {
+    for (const auto& [name, value] : attack_inputs(problem_, attack_, ids)) work.set(name, value);
+    for (const auto& [name, value] : state.states) work.set(name, value);
+    const auto keep_states = [&] {
+      for (auto& [name, value] : state.states) value = work.get(name);
+    };
+    const auto stopped = [&] { return shared.failed || (options_.stop != nullptr && options_.stop->load()); };
+    const Clock::time_point start = Clock::now();
+    Clock::time_point saved = start;
+    const std::int64_t first = state.iteration;
+    while (state.iteration < attack_.steps && !stopped()) {
+      work.run();
+      if (state.iteration % curve_every() == 0) state.curve.push_back(work.get("cost").to_doubles());
+      ++state.iteration;
+      const std::int64_t done = ++shared.done;
+      if (options_.progress && (state.iteration % options_.progress_every == 0 || state.iteration == attack_.steps)) {
+        const std::lock_guard lock(shared.mutex);
+        std::vector<double> costs = work.get("cost").to_doubles();
+        costs.resize(static_cast<std::size_t>(count));
+        options_.progress({chunk, chunks(), state.iteration, done, attack_.steps * chunks(), shared.resumed.load(),
+                           seconds_since(shared.start), std::move(costs)});
+      }
+      if (shared.journal.kept() && seconds_since(saved) >= options_.checkpoint_seconds) {
+        keep_states();
+        shared.journal.save(chunk, state);
+        saved = Clock::now();
+      }
+    }
+    {
+      const std::lock_guard lock(shared.mutex);
+      shared.busy_seconds += seconds_since(start);
+      shared.busy_iterations += state.iteration - first;
+    }
+    if (shared.failed) return;
+    keep_states();
+    if (state.iteration < attack_.steps) shared.journal.save(chunk, state);
+    // An iteration's cost is that of the x it starts from: one more tells what the last x is worth.
+    work.run();
+    state.cost = work.get("cost").to_doubles();
+    state.tv = work.get("tv_of_x").to_doubles();
+    if (state.iteration == attack_.steps) shared.journal.save(chunk, state);
+  }
+
+  for (std::int64_t t = 0; t < count; ++t) {
+    Trial& trial = shared.result.trials[static_cast<std::size_t>(begin + t)];
+    trial.started = true;
+    trial.iterations = state.iteration;
+    trial.cost = state.cost[t];
+    trial.tv = state.tv[t];
+    trial.x = trial_of(state.states.front().second, t);
+    for (const auto& row : state.curve) trial.curve.push_back(row[t]);
+  }
+}
+
+}  // namespace gi::inversion

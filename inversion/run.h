@@ -1,0 +1,106 @@
+// Carrying an attack out: trials in chunks, chunks over threads, with a journal, and the choice among restarts.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/exec/plan.h"
+#include "inversion/attack.h"
+#include "inversion/journal.h"
+
+namespace gi {
+class Workspace;
+}
+
+namespace gi::inversion {
+
+struct Progress {
+  std::int64_t chunk = 0, chunks = 1;
+  std::int64_t iteration = 0;        ///< of that chunk
+  std::int64_t done = 0, total = 0;  ///< iterations over all chunks; what a journal gave counts as done
+  std::int64_t resumed = 0;          ///< of `done`, what a journal gave
+  double seconds = 0;                ///< since the run began
+  std::vector<double> costs;         ///< of the chunk's trials
+};
+
+struct RunOptions {
+  DType dtype = DType::f32;
+  int threads = 0;                               ///< 0: as many as the machine has
+  std::int64_t lanes = 0;                        ///< trials side by side: 1, the processor's pack, or 0 to choose by their number
+  std::size_t memory = 0;                        ///< bytes for Workspaces; 0: what the machine can give
+  std::map<std::string, std::string> force;      ///< PlanOptions::force
+  std::filesystem::path journal;                 ///< folder; empty: none
+  bool resume = false;                           ///< go on with a journal, if there is one
+  double checkpoint_seconds = 60;
+  std::int64_t progress_every = 10;              ///< iterations between calls of `progress`
+  std::function<void(const Progress&)> progress;  ///< one call at a time, from any thread
+  const std::atomic<bool>* stop = nullptr;       ///< set: end soon, with the present state
+};
+
+/// One trial's result.
+struct Trial {
+  TrialId id;
+  bool started = false;
+  std::int64_t iterations = 0;
+  double cost = 0, tv = 0;    ///< cosine distance and total variation at x
+  Tensor x;                   ///< [1,N,C,H,W], normalised, in the Plan's dtype
+  std::vector<double> curve;  ///< the cost at iterations 0, curve_every, 2 curve_every, ...
+};
+
+struct RunResult {
+  std::vector<Trial> trials;
+  /// A victim's trial with the least finite cost; none where no restart has one.
+  std::vector<std::optional<std::size_t>> best;
+  bool interrupted = false;
+  std::int64_t curve_every = 1;
+  double seconds = 0;                ///< of this process's part of the run
+  double seconds_per_iteration = 0;  ///< of one chunk on its thread; 0 when nothing was left to run
+};
+
+/// A run ready to start: its Plan and how its trials are cut.
+///
+/// Up to a few trials run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies of
+/// its first trial whose results nobody sees. What does not fit in memory runs on fewer threads, then trial by trial.
+/// Tests tests/inversion/run_test.cpp
+class AttackRun {
+ public:
+  /// `problem` must outlive it. Errors gi::Error: one trial does not fit in memory (says what it needs).
+  AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options);
+
+  const Plan& plan() const { return *plan_; }
+  std::int64_t trials() const { return static_cast<std::int64_t>(problem_.victims.size()) * attack_.restarts; }
+  std::int64_t trials_per_chunk() const { return per_chunk_; }
+  std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }
+  int threads() const { return threads_; }
+  /// Iterations between two values of a cost curve.
+  std::int64_t curve_every() const;
+
+  /// Errors UsageError: a journal of other settings; IoError: the journal cannot be written.
+  RunResult execute();
+
+ private:
+  struct Shared;
+  void compile(std::int64_t per_chunk);
+  void run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) const;
+  std::vector<TrialId> ids_of(std::int64_t chunk) const;
+  Settings settings() const;
+
+  const Problem& problem_;
+  AttackOptions attack_;
+  RunOptions options_;
+  std::unique_ptr<Plan> plan_;
+  std::int64_t per_chunk_ = 1;
+  int threads_ = 1;
+};
+
+/// Index of the least finite cost among trials [begin, end).
+std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::size_t begin, std::size_t end);
+
+}  // namespace gi::inversion

@@ -1,0 +1,177 @@
+// Products of matrices of single trials: the register tile of kernels/common/tile.h with lanes along an axis that is
+// contiguous in memory.
+//
+//   b as stored [K,N]      lanes along n: rows of b times scalars of a
+//   a [M,K], b [N,K]       lanes along the sum: both are read in vectors, each result is the sum over a vector
+//   a [K,M], b [N,K]       the first case for the transpose of y
+#include <cstring>
+
+#include "kernels/common/families.h"
+#include "kernels/common/tile.h"
+#include "kernels/common/transpose.h"
+#include "kernels/matmul/matmul.h"
+
+namespace gi::kernels::GI_ISA {
+
+namespace {
+
+constexpr Tap kTap{0, 0};
+constexpr std::int64_t kRows = 12;  ///< of y whose sums over vectors are in scratch at a time
+
+const char* declined(const Problem& problem) {
+  for (const ConstView& v : problem.in) {
+    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
+    if (v.lanes != 1) return "an input is in packs";
+  }
+  return nullptr;
+}
+
+template <class Scalar>
+std::byte* bytes(Scalar* p) {
+  return reinterpret_cast<std::byte*>(p);
+}
+template <class Scalar>
+const std::byte* bytes(const Scalar* p) {
+  return reinterpret_cast<const std::byte*>(p);
+}
+
+template <class Scalar>
+std::size_t scratch_bytes(const Problem& problem) {
+  const auto& geo = problem.attrs_as<MatmulGeometry>();
+  constexpr std::int64_t n = kElements<Scalar>;
+  const std::int64_t longer = geo.m > geo.n ? geo.m : geo.n;
+  const std::int64_t edge = n * n + n * longer;                  // combine_rows
+  const std::int64_t sums = kRows * geo.n * n;                   // dot_rows
+  const std::int64_t turned = geo.transpose_a != 0 && geo.transpose_b != 0 ? geo.m * geo.n : 0;
+  return ((edge > sums ? edge : sums) + turned) * sizeof(Scalar);
+}
+
+/// Rows and summation index of the factor whose scalars are broadcast, steps in numbers.
+template <class Scalar>
+struct Factor {
+  const Scalar* data;
+  std::int64_t row, sum;
+};
+
+/// y[m][n] (+)= sum_k a[m][k] b[k][n], with b and y row-major of n columns.
+template <class Scalar>
+void combine_rows(const Factor<Scalar>& a, const Scalar* b, std::int64_t m, std::int64_t n, std::int64_t k, bool add, Scalar* y,
+                  Scalar* scratch) {
+  constexpr std::int64_t scalar = sizeof(Scalar), lanes = kElements<Scalar>;
+  const std::int64_t whole = n / lanes * lanes, rest = n - whole;
+  TileJob job;
+  job.taps = &kTap;
+  job.w = bytes(a.data);
+  job.w_k = a.row * scalar;
+  job.w_channel = a.sum * scalar;
+  job.x_q = job.out_q = kVectorBytes;
+  job.channels = k;
+  if (whole > 0) {
+    job.x = bytes(b);
+    job.x_channel = job.out_k = n * scalar;
+    job.out = bytes(y);
+    job.accumulate = add;
+    multiply<Scalar, true>(job, m, whole / lanes);
+  }
+  if (rest == 0) return;
+  // The last columns: vectors reach into the next row of b, but for the last rows, which are copied.
+  Scalar* const tail = scratch;
+  Scalar* const sums = scratch + lanes * lanes;
+  const std::int64_t outside = (lanes - rest + n - 1) / n, copied = outside < k ? outside : k;
+  job.out = bytes(sums);
+  job.out_k = kVectorBytes;
+  job.accumulate = false;
+  if (k > copied) {
+    job.x = bytes(b + whole);
+    job.x_channel = n * scalar;
+    job.channels = k - copied;
+    multiply<Scalar, true>(job, m, 1);
+    job.accumulate = true;
+  }
+  std::memset(tail, 0, copied * kVectorBytes);
+  for (std::int64_t i = 0; i < copied; ++i) std::memcpy(tail + i * lanes, b + (k - copied + i) * n + whole, rest * scalar);
+  job.w += (k - copied) * job.w_channel;
+  job.x = bytes(tail);
+  job.x_channel = kVectorBytes;
+  job.channels = copied;
+  multiply<Scalar, true>(job, m, 1);
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < rest; ++j) {
+      Scalar& to = y[i * n + whole + j];
+      to = (add ? to : Scalar(0)) + sums[i * lanes + j];
+    }
+}
+
+template <class Scalar, std::size_t... I>
+[[gnu::always_inline]] inline Vector<Scalar> rotated(Vector<Scalar> v, std::size_t by, std::index_sequence<I...>) {
+  using Index = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+  typedef Index Mask __attribute__((vector_size(kVectorBytes)));
+  return __builtin_shuffle(v, Mask{static_cast<Index>((I + by) % sizeof...(I))...});
+}
+
+template <class Scalar>
+[[gnu::always_inline]] inline Scalar sum_of(Vector<Scalar> v) {
+  constexpr int n = kElements<Scalar>;
+#pragma GCC unroll 4
+  for (int by = n / 2; by > 0; by /= 2) v += rotated<Scalar>(v, by, std::make_index_sequence<n>{});
+  return v[0];
+}
+
+/// y[m][n] (+)= sum_k a[m][k] b[n][k], all row-major.
+template <class Scalar>
+void dot_rows(const Scalar* a, const Scalar* b, std::int64_t m, std::int64_t n, std::int64_t k, bool add, Scalar* y, Scalar* sums) {
+  constexpr std::int64_t scalar = sizeof(Scalar), lanes = kElements<Scalar>;
+  TileJob job;
+  job.taps = &kTap;
+  job.channels = k / lanes;
+  job.x_channel = job.w_channel = job.out_q = kVectorBytes;
+  job.x = bytes(b);
+  job.w_k = job.x_q = k * scalar;
+  job.out = bytes(sums);
+  job.out_k = n * kVectorBytes;
+  for (std::int64_t i0 = 0; i0 < m; i0 += kRows, y += kRows * n, a += kRows * k) {
+    const std::int64_t rows = m - i0 < kRows ? m - i0 : kRows;
+    job.w = bytes(a);
+    multiply<Scalar, false>(job, rows, n);
+    for (std::int64_t i = 0; i < rows * n; ++i) {
+      Scalar sum = sum_of<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(sums + i * lanes));
+      for (std::int64_t j = job.channels * lanes; j < k; ++j) sum += a[i / n * k + j] * b[i % n * k + j];
+      y[i] = (add ? y[i] : Scalar(0)) + sum;
+    }
+  }
+}
+
+template <class Scalar>
+void run(const Arguments& args) {
+  const auto& geo = args.attrs_as<MatmulGeometry>();
+  const std::int64_t m = geo.m, n = geo.n, k = geo.k;
+  Scalar* const scratch = reinterpret_cast<Scalar*>(args.scratch);
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+    Scalar* const y = args.out[0].as<Scalar>() + t * m * n;
+    for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
+      const Scalar* const a = args.in[pair].as<Scalar>() + t * args.in[pair].strides[0];
+      const Scalar* const b = args.in[pair + 1].as<Scalar>() + t * args.in[pair + 1].strides[0];
+      const bool add = pair > 0;
+      if (geo.transpose_b == 0) {
+        combine_rows<Scalar>({a, geo.transpose_a == 0 ? k : 1, geo.transpose_a == 0 ? 1 : m}, b, m, n, k, add, y, scratch);
+      } else if (geo.transpose_a == 0) {
+        dot_rows(a, b, m, n, k, add, y, scratch);
+      } else {
+        combine_rows<Scalar>({b, k, 1}, a, n, m, k, false, scratch, scratch + m * n);
+        if (add) transpose<Scalar, true>(scratch, m, n, m, m, y, n);
+        else transpose<Scalar, false>(scratch, m, n, m, m, y, n);
+      }
+    }
+  }
+}
+
+constexpr Kernel kKernels[] = {
+    {"matmul", "single_trial_tiles", kIsa, DType::f32, 1, declined, scratch_bytes<float>, run<float>},
+    {"matmul", "single_trial_tiles", kIsa, DType::f64, 1, declined, scratch_bytes<double>, run<double>},
+};
+
+}  // namespace
+
+std::span<const Kernel> matmul_single_kernels() { return {kKernels, sizeof kKernels / sizeof kKernels[0]}; }
+
+}  // namespace gi::kernels::GI_ISA
