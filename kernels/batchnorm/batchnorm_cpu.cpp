@@ -26,13 +26,14 @@ struct Runs {
 /// What a step lacks is zero: it counts for nothing in sums.
 template <class Real, class Step>
 [[gnu::always_inline]] inline WideStep centred(const Real* p, Step step, WideStep mean) {
-  return only(step, widen_step(load(p, step)) - mean);
+  return only(step, load(p, step) - mean);
 }
 
 template <class Real>
 Wide<Real> mean_of(const Real* x, const Runs& runs) {
   WideStep sum{};
-  runs.for_each_step<Real>([&](std::int64_t i, auto step) { sum += widen_step(load(x + i, step)); });
+  for (std::int64_t n = 0; n < runs.images; ++n)
+    add_steps<Real>(sum, runs.pixels, [&, p = x + n * runs.stride](std::int64_t i, auto step) { return load(p + i, step); });
   return fold<Real>(sum) / static_cast<double>(runs.images * runs.pixels);
 }
 
@@ -79,7 +80,7 @@ void normalise_channel(const Real* const (&in)[kOperands], Real* y, const Runs& 
     WideStep value = of_x * centred(x + i, step, mean_x);
     if constexpr (kOperands > 1) value += of_g * centred(g + i, step, mean_g);
     if constexpr (kOperands > 2) value += of_u * centred(u + i, step, mean_u);
-    store(y + i, step, narrow_step<Real>(value));
+    store(y + i, step, value);
   });
 }
 

@@ -12,7 +12,7 @@ std::span<const Kernel> conv2d_lanes_kernels();   ///< trials in the lanes
 std::span<const Kernel> conv2d_pixels_kernels();  ///< one trial, pixels or channels in the lanes
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_lanes_kernels();   ///< trials in the lanes
-std::span<const Kernel> matmul_single_kernels();   ///< one trial
+std::span<const Kernel> matmul_single_kernels();  ///< one trial
 std::span<const Kernel> movement_kernels();
 std::span<const Kernel> pool_kernels();
 std::span<const Kernel> reduce_kernels();

@@ -42,7 +42,10 @@ void run_tiles(const TileJob& job, std::int64_t tiles) {
             }
 #pragma GCC unroll 16
             for (int q = 0; q < Q; ++q) {
-              const V a = *reinterpret_cast<const V*>(xt + q * x_q);
+              V a = *reinterpret_cast<const V*>(xt + q * x_q);
+#if defined(__x86_64__)
+              if constexpr (K > 1) asm("" : "+v"(a));  // else gcc reads it again for every sum
+#endif
 #pragma GCC unroll 16
               for (int k = 0; k < K; ++k) sum[k][q] += b[k] * a;
             }

@@ -1,4 +1,4 @@
-// Transposition of a block of numbers through registers. Only for *_cpu.cpp files.
+// Numbers put in another order through registers. Only for *_cpu.cpp files.
 #pragma once
 
 #include <cstring>
@@ -8,11 +8,39 @@
 
 namespace gi::kernels::GI_ISA {
 
-/// Elements 0, n, 1, n+1, ... of (a, b), starting in their middle if High.
-template <class Scalar, bool High, std::size_t... I>
-[[gnu::always_inline]] inline Vector<Scalar> interleave(Vector<Scalar> a, Vector<Scalar> b, std::index_sequence<I...>) {
-  constexpr std::size_t n = sizeof...(I), first = High ? n / 2 : 0;
-  return __builtin_shufflevector(a, b, (first + I / 2 + I % 2 * n)...);
+/// Element i is element pattern(i) of a followed by b.
+template <class Scalar, class Pattern, std::size_t... I>
+[[gnu::always_inline]] inline Vector<Scalar> pick(Vector<Scalar> a, Vector<Scalar> b, Pattern pattern, std::index_sequence<I...>) {
+  return __builtin_shufflevector(a, b, pattern(I)...);
+}
+template <class Scalar, class Pattern>
+[[gnu::always_inline]] inline Vector<Scalar> pick(Vector<Scalar> a, Vector<Scalar> b, Pattern pattern) {
+  return pick<Scalar>(a, b, pattern, std::make_index_sequence<kElements<Scalar>>{});
+}
+
+/// a0 b0 a1 b1 ...
+template <class Scalar>
+[[gnu::always_inline]] inline void interleave(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar>* out) {
+  constexpr std::size_t n = kElements<Scalar>;
+  out[0] = pick<Scalar>(a, b, [](std::size_t i) { return i / 2 + i % 2 * n; });
+  out[1] = pick<Scalar>(a, b, [](std::size_t i) { return n / 2 + i / 2 + i % 2 * n; });
+}
+
+/// Numbers 0, 2, 4, ... of p: 2 n - 1 are read.
+template <class Scalar>
+[[gnu::always_inline]] inline Vector<Scalar> every_other(const Scalar* p) {
+  constexpr std::size_t n = kElements<Scalar>;
+  const auto at = [p](std::size_t i) { return *reinterpret_cast<const Vector<Scalar>*>(p + i); };
+  return pick<Scalar>(at(0), at(n - 1), [](std::size_t i) { return 2 * i + (i < n / 2 ? 0 : 1); });
+}
+
+template <class Scalar>
+[[gnu::always_inline]] inline Scalar sum_of(Vector<Scalar> v) {
+  constexpr std::size_t n = kElements<Scalar>;
+  if constexpr (n > 8) v += pick<Scalar>(v, v, [](std::size_t i) { return i ^ 8; });
+  if constexpr (n > 4) v += pick<Scalar>(v, v, [](std::size_t i) { return i ^ 4; });
+  if constexpr (n > 2) v += pick<Scalar>(v, v, [](std::size_t i) { return i ^ 2; });
+  return v[0] + v[1];
 }
 
 /// The first `count` numbers at p, then zeros.
@@ -23,35 +51,37 @@ inline Vector<Scalar> load_first(const Scalar* p, std::int64_t count) {
   return v;
 }
 
-/// Squares of kElements a side, of which the first `rows` and `columns` are there.
+/// A matrix by rows: `step` numbers apart, each of which may be read and written up to `width`.
+template <class Scalar>
+struct Rows {
+  Scalar* data;
+  std::int64_t step, width;
+};
+
+/// One square of kElements a side, of which the first `rows` and `columns` are there.
 template <class Scalar, bool Add, bool Whole>
-[[gnu::always_inline]] inline void transpose_square(const Scalar* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns,
-                                                    bool readable, Scalar* to, std::int64_t to_step) {
+[[gnu::always_inline]] inline void transpose_square(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns, Rows<Scalar> to) {
   constexpr int n = kElements<Scalar>;
-  constexpr auto lanes = std::make_index_sequence<n>{};
   Vector<Scalar> a[n] = {}, b[n];
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i)
     if (Whole || i < rows) {
-      if (Whole || readable) a[i] = *reinterpret_cast<const Vector<Scalar>*>(from + i * from_step);
-      else a[i] = load_first(from + i * from_step, columns);
+      const Scalar* const row = from.data + i * from.step;
+      a[i] = Whole || from.width >= n ? *reinterpret_cast<const Vector<Scalar>*>(row) : load_first(row, columns);
     }
   // Each round interleaves row i with row i + n/2: a perfect shuffle of the n^2 numbers, log2(n) of which transpose.
 #pragma GCC unroll 4
   for (int round = 1; round < n; round *= 2) {
 #pragma GCC unroll 16
-    for (int i = 0; i < n / 2; ++i) {
-      b[2 * i] = interleave<Scalar, false>(a[i], a[i + n / 2], lanes);
-      b[2 * i + 1] = interleave<Scalar, true>(a[i], a[i + n / 2], lanes);
-    }
+    for (int i = 0; i < n / 2; ++i) interleave<Scalar>(a[i], a[i + n / 2], b + 2 * i);
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) a[i] = b[i];
   }
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i)
     if (Whole || i < columns) {
-      Scalar* const row = to + i * to_step;
-      if (Whole || rows == n) {
+      Scalar* const row = to.data + i * to.step;
+      if (Whole || to.width >= n) {
         if (Add) a[i] += *reinterpret_cast<const Vector<Scalar>*>(row);
         *reinterpret_cast<Vector<Scalar>*>(row) = a[i];
       } else {
@@ -61,19 +91,16 @@ template <class Scalar, bool Add, bool Whole>
     }
 }
 
-/// to[j][i] (+)= from[i][j] for i < rows, j < columns; steps in numbers. Rows of `from` may be read up to `readable`.
+/// to[j][i] (+)= from[i][j] for i < rows, j < columns. What `to` is wider than `rows` by, up to a whole vector, becomes 0.
 template <class Scalar, bool Add>
-void transpose(const Scalar* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, std::int64_t readable, Scalar* to,
-               std::int64_t to_step) {
+void transpose(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns, Rows<Scalar> to) {
   constexpr std::int64_t n = kElements<Scalar>;
   for (std::int64_t j = 0; j < columns; j += n)
     for (std::int64_t i = 0; i < rows; i += n) {
-      const Scalar* const corner = from + i * from_step + j;
-      Scalar* const target = to + j * to_step + i;
-      if (i + n <= rows && j + n <= columns) transpose_square<Scalar, Add, true>(corner, from_step, n, n, true, target, to_step);
-      else
-        transpose_square<Scalar, Add, false>(corner, from_step, rows - i < n ? rows - i : n, columns - j < n ? columns - j : n,
-                                             j + n <= readable, target, to_step);
+      const Rows<const Scalar> corner{from.data + i * from.step + j, from.step, from.width - j};
+      const Rows<Scalar> target{to.data + j * to.step + i, to.step, to.width - i};
+      if (i + n <= rows && j + n <= columns) transpose_square<Scalar, Add, true>(corner, n, n, target);
+      else transpose_square<Scalar, Add, false>(corner, rows - i < n ? rows - i : n, columns - j < n ? columns - j : n, target);
     }
 }
 

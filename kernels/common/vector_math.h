@@ -13,21 +13,21 @@ namespace gi::kernels::GI_ISA {
 template <class V>
 struct FloatFormat;
 
-template <class V>
-  requires(sizeof(V{} < V{}) == sizeof(V))
-struct FloatFormat<V> {  // vectors: a comparison gives the integers of the same size
-  using Scalar = __typeof__(V{}[0] + 0);
-  using Bits = __typeof__(V{} < V{});
-};
 template <>
 struct FloatFormat<float> {
   using Scalar = float;
-  using Bits = std::int32_t;
+  using Bits = std::uint32_t;
 };
 template <>
 struct FloatFormat<double> {
   using Scalar = double;
-  using Bits = std::int64_t;
+  using Bits = std::uint64_t;
+};
+template <class V>
+  requires requires(V v) { v[0]; }
+struct FloatFormat<V> {
+  using Scalar = __typeof__(V{}[0] + 0);
+  typedef typename FloatFormat<Scalar>::Bits Bits __attribute__((vector_size(sizeof(V))));
 };
 
 template <class Scalar>
@@ -66,7 +66,7 @@ template <class V>
 [[gnu::always_inline]] inline V power_of_two(V n) {
   using C = ConstantsOf<V>;
   using Bits = typename FloatFormat<V>::Bits;
-  return __builtin_bit_cast(V, (__builtin_bit_cast(Bits, n + C::kRound) + C::kBias) << C::kMantissa);
+  return __builtin_bit_cast(V, __builtin_bit_cast(Bits, n + (C::kRound + C::kBias)) << C::kMantissa);
 }
 
 /// e^x = 2^n (1 + q) with q in about [-0.3, 0.42], q of full relative accuracy: the power series of e^r - 1.
@@ -108,14 +108,12 @@ template <class V>
   const Bits bits = __builtin_bit_cast(Bits, denormal ? x * C::kFromDenormal : x);
   constexpr BitScalar kSqrtHalf = __builtin_bit_cast(BitScalar, Scalar(0.70710678118654752440));
   constexpr BitScalar kExponent = BitScalar(C::kBias) << C::kMantissa;
-  // For positive x the biased exponent, in the bits of a float whose unit is 1; other x are replaced below.
-  const Bits shifted = (bits - kSqrtHalf) + kExponent;
-  const Bits field = shifted & ~((BitScalar(1) << C::kMantissa) - 1) & ~(BitScalar(1) << (sizeof(Scalar) * 8 - 1));
+  // The exponent's field, its unit the last bit but the mantissa's; for x below 0 and NaN it means nothing, nor does what follows.
+  const Bits field = (bits - kSqrtHalf + kExponent) & ~((BitScalar(1) << C::kMantissa) - 1);
   const V m = __builtin_bit_cast(V, bits - (field - kExponent));
-  // field as an integer: e = 2^(k - bias) has the field; its exponent is read by dividing it out of the integer pattern.
-  constexpr Scalar kUnit = Scalar(BitScalar(1) << C::kMantissa);  // 2^mantissa: adding k to its bits adds k to it
-  const Bits unit_bits = Bits{} + __builtin_bit_cast(BitScalar, kUnit);
-  V e = __builtin_bit_cast(V, unit_bits + (field >> C::kMantissa)) - (kUnit + Scalar(C::kBias));
+  constexpr Scalar kUnit = Scalar(BitScalar(1) << C::kMantissa);  // adding to its bits adds to its value
+  const Bits unit = Bits{} + __builtin_bit_cast(BitScalar, kUnit);
+  V e = __builtin_bit_cast(V, unit + (field >> C::kMantissa)) - (kUnit + Scalar(C::kBias));
   e = denormal ? e - C::kFromDenormalExponent : e;
 
   const V f = m - Scalar(1);

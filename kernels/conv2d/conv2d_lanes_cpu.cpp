@@ -14,7 +14,7 @@ namespace gi::kernels::GI_ISA {
 namespace {
 
 constexpr std::int64_t kSlabBytes = 384 << 10;   // of a second cache of 1 MiB or more
-constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
+constexpr std::int64_t kFilterBytes = 24 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kPixels = 64;             // of g that stay in the first cache, a row of register tiles wide
 
 template <class Scalar>
@@ -123,8 +123,6 @@ template <class Scalar>
 void gather_block(const Gather& gather, const std::byte* slab, const std::byte* filters, bool shared, Tap* taps, std::int64_t i0,
                   std::int64_t i1, bool accumulate, std::byte* out) {
   const std::int64_t number = kNumberBytes<Scalar>, filter_number = shared ? sizeof(Scalar) : number;
-  const std::int64_t rows = tile_rows(gather.out, gather.w.count(0));
-  const std::int64_t chunk = even_piece(gather.in, kFilterBytes / (rows * gather.tap_count() * filter_number));
   TileJob job;
   job.taps = taps;
   job.x_channel = gather.slab_channel * number;
@@ -143,18 +141,20 @@ void gather_block(const Gather& gather, const std::byte* slab, const std::byte* 
       if (job.lines <= 0 || columns <= 0) continue;
       job.tap_count = write_taps(gather, phase_h, phase_w, number, filter_number, taps);
       if (job.tap_count == 0 && accumulate) continue;
+      const std::int64_t channel_bytes = tile_rows(gather.out, columns) * at_least(job.tap_count, 1) * filter_number;
+      const std::int64_t chunk = even_piece(gather.in, kFilterBytes / channel_bytes);
       std::byte* const first = out + ((i0 * gather.h.phases() + phase_h) * gather.w.dest + phase_w) * number;
       for (std::int64_t group = 0; group < gather.groups; ++group) {
-        for (std::int64_t k = 0; k < gather.out; k += rows) {
+        for (std::int64_t k = 0, rows; k < gather.out; k += rows) {
+          rows = tile_rows(gather.out - k, columns);
           for (std::int64_t c = 0; c < gather.in; c += chunk) {
             job.channels = at_most(chunk, gather.in - c);
             job.x = slab + (group * gather.in + c) * job.x_channel;
             job.w = filters + group * gather.filter_group * filter_number + k * job.w_k + c * job.w_channel;
             job.out = first + (group * gather.out + k) * job.out_k;
             job.accumulate = accumulate || c > 0;
-            const std::int64_t k_count = at_most(rows, gather.out - k);
-            if (shared) multiply<Scalar, true>(job, k_count, columns);
-            else multiply<Scalar, false>(job, k_count, columns);
+            if (shared) multiply<Scalar, true>(job, rows, columns);
+            else multiply<Scalar, false>(job, rows, columns);
           }
         }
       }
@@ -234,16 +234,17 @@ void correlate_block(const Conv2dGeometry& geo, const Correlate& sizes, const st
   job.x_line = along_s ? channel_step : tap_step;
   job.out_line = (along_s ? area : 1) * number;
   job.lines = along_s ? geo.c_per_group() : geo.s;
-  const std::int64_t columns = along_s ? geo.s : geo.c_per_group(), rows = tile_rows(geo.k_per_group(), columns);
+  const std::int64_t columns = along_s ? geo.s : geo.c_per_group();
   for (std::int64_t group = 0; group < geo.groups; ++group) {
-    for (std::int64_t k = 0; k < geo.k_per_group(); k += rows) {
-      const std::int64_t channel = group * geo.k_per_group() + k, k_count = at_most(rows, geo.k_per_group() - k);
+    for (std::int64_t k = 0, rows; k < geo.k_per_group(); k += rows) {
+      const std::int64_t channel = group * geo.k_per_group() + k;
+      rows = tile_rows(geo.k_per_group() - k, columns);
       job.w = g + channel * job.w_k + p0 * job.w_channel;
       for (std::int64_t r = 0; r < geo.r; ++r) {
         job.x = slab + group * geo.c_per_group() * channel_step + r * row_step;
         job.out = dw + channel * job.out_k + r * geo.s * number;
-        if (g_shared) multiply<Scalar, true>(job, k_count, columns);
-        else multiply<Scalar, false>(job, k_count, columns);
+        if (g_shared) multiply<Scalar, true>(job, rows, columns);
+        else multiply<Scalar, false>(job, rows, columns);
       }
     }
   }

@@ -31,6 +31,16 @@ const char* declined(const Problem& problem) {
   return nullptr;
 }
 
+struct Range {
+  std::int64_t first, last;
+};
+
+/// The indices i < count for which 0 <= start + i * step < extent.
+Range inside(std::int64_t start, std::int64_t step, std::int64_t extent, std::int64_t count) {
+  const std::int64_t first = start >= 0 ? 0 : at_most(ceil_div(-start, step), count);
+  return {first, at_least(first, start >= extent ? 0 : at_most(ceil_div(extent - start, step), count))};
+}
+
 // ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
 
 struct Gather {
@@ -67,14 +77,14 @@ struct Gather {
   }
 };
 
-/// Scratch: taps, slab with a vector's overrun, sums by phase.
+/// Scratch: taps, slab and sums by phase, each with a vector's overrun.
 template <class Scalar>
 struct GatherScratch {
   std::int64_t slab, sums, end;
   explicit GatherScratch(const Gather& gather)
       : slab(aligned(gather.tap_count() * sizeof(Tap))),
         sums(slab + aligned(gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + kVectorBytes)),
-        end(sums + gather.phases() * gather.groups * gather.out * gather.sums_channel * sizeof(Scalar)) {}
+        end(sums + gather.phases() * gather.groups * gather.out * gather.sums_channel * sizeof(Scalar) + kVectorBytes) {}
 };
 
 template <class Scalar, bool Adjoint>
@@ -97,33 +107,38 @@ std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t
   return count;
 }
 
+/// to[i] = from[i * step].
+template <class Scalar>
+void copy_strided(const Scalar* from, std::int64_t step, std::int64_t count, Scalar* to) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  std::int64_t i = 0;
+  if (step == 1) {
+    std::memcpy(to, from, count * sizeof(Scalar));
+    return;
+  }
+  if (step == 2)
+    for (; i + n <= count; i += n) *reinterpret_cast<Vector<Scalar>*>(to + i) = every_other(from + 2 * i);
+  for (; i < count; ++i) to[i] = from[i * step];
+}
+
 /// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
 template <class Scalar>
 void copy_source(const Gather& gather, const Scalar* source, std::int64_t i0, Scalar* to) {
   const std::int64_t step_w = gather.w.step();
-  for (std::int64_t c = 0; c < gather.groups * gather.in; ++c, source += gather.h.source * gather.w.source) {
-    for (std::int64_t image = 0; image < gather.images_h * gather.images_w; ++image) {
-      // Places 0 <= column + j * step_w < source
-      const std::int64_t column = gather.w.lowest() + image % gather.images_w;
-      const std::int64_t first = column >= 0 ? 0 : at_most(ceil_div(-column, step_w), gather.pitch);
-      const std::int64_t inside = column >= gather.w.source ? 0 : ceil_div(gather.w.source - column, step_w);
-      const std::int64_t last = at_least(first, at_most(inside, gather.pitch));
-      for (std::int64_t i = 0; i < gather.image_rows; ++i, to += gather.pitch) {
-        const std::int64_t row = (i0 + i) * gather.h.step() + gather.h.lowest() + image / gather.images_w;
-        if (row < 0 || row >= gather.h.source || first == last) {
-          std::memset(to, 0, gather.pitch * sizeof(Scalar));
-          continue;
-        }
-        const Scalar* from = source + row * gather.w.source + column + first * step_w;
-        std::memset(to, 0, first * sizeof(Scalar));
-        if (step_w == 1) std::memcpy(to + first, from, (last - first) * sizeof(Scalar));
-        else
-          for (std::int64_t j = first; j < last; ++j) to[j] = from[(j - first) * step_w];
-        std::memset(to + last, 0, (gather.pitch - last) * sizeof(Scalar));
-      }
+  std::memset(to, 0, gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + kVectorBytes);
+  for (std::int64_t image = 0; image < gather.images_h * gather.images_w; ++image) {
+    // Places 0 <= column + j * step_w < width, and likewise down.
+    const std::int64_t column = gather.w.lowest() + image % gather.images_w;
+    const std::int64_t row = gather.h.lowest() + image / gather.images_w + i0 * gather.h.step();
+    const Range across = inside(column, step_w, gather.w.source, gather.pitch);
+    const Range down = inside(row, gather.h.step(), gather.h.source, gather.image_rows);
+    for (std::int64_t c = 0; c < gather.groups * gather.in; ++c) {
+      const Scalar* from = source + c * gather.h.source * gather.w.source + column + across.first * step_w;
+      Scalar* const rows = to + c * gather.slab_channel + image * gather.image_rows * gather.pitch + across.first;
+      for (std::int64_t i = down.first; i < down.last; ++i)
+        copy_strided(from + (row + i * gather.h.step()) * gather.w.source, step_w, across.last - across.first, rows + i * gather.pitch);
     }
   }
-  std::memset(to, 0, kVectorBytes);
 }
 
 /// One source and filter bank to the sums of all phases, for `rows` rows.
@@ -131,10 +146,7 @@ template <class Scalar>
 void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filters, Tap* taps, std::int64_t rows, bool accumulate,
                   Scalar* sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
-  const std::int64_t columns = gather.vectors(rows, kElements<Scalar>), tile = tile_rows(gather.out, columns);
-  // Filters that more than one tile reads are to stay in the first cache.
-  const std::int64_t chunk =
-      columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / (tile * gather.tap_count() * scalar));
+  const std::int64_t columns = gather.vectors(rows, kElements<Scalar>);
   TileJob job;
   job.taps = taps;
   job.x_channel = gather.slab_channel * scalar;
@@ -144,34 +156,49 @@ void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filter
   job.x_q = job.out_q = kVectorBytes;
   for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums += gather.groups * gather.out * gather.sums_channel) {
     job.tap_count = write_taps<Scalar>(gather, phase / gather.w.phases(), phase % gather.w.phases(), taps);
+    // Filters that more than one tile reads are to stay in the first cache.
+    const std::int64_t channel_bytes = tile_rows(gather.out, columns) * at_least(job.tap_count, 1) * scalar;
+    const std::int64_t chunk = columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / channel_bytes);
     for (std::int64_t group = 0; group < gather.groups; ++group) {
-      for (std::int64_t k = 0; k < gather.out; k += tile) {
+      for (std::int64_t k = 0, tile; k < gather.out; k += tile) {
+        tile = tile_rows(gather.out - k, columns);
         for (std::int64_t c = 0; c < gather.in; c += chunk) {
           job.channels = at_most(chunk, gather.in - c);
           job.x = reinterpret_cast<const std::byte*>(slab + (group * gather.in + c) * gather.slab_channel);
           job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out + c * gather.filter_in);
           job.out = reinterpret_cast<std::byte*>(sums + (group * gather.out + k) * gather.sums_channel);
           job.accumulate = accumulate || c > 0;
-          multiply<Scalar, true>(job, at_most(tile, gather.out - k), columns);
+          multiply<Scalar, true>(job, tile, columns);
         }
       }
     }
   }
 }
 
-/// Output rows from i0 on of all phases.
+/// Output rows from i0 on, put together from all phases.
 template <class Scalar>
 void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Scalar* out) {
-  for (std::int64_t phase = 0; phase < gather.phases(); ++phase) {
-    const std::int64_t phase_h = phase / gather.w.phases(), phase_w = phase % gather.w.phases(), step = gather.w.phases();
-    const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h)), columns = gather.w.count(phase_w);
-    for (std::int64_t k = 0; k < gather.groups * gather.out; ++k, sums += gather.sums_channel) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const std::int64_t step = gather.w.phases(), width = gather.w.dest, phase_sums = gather.groups * gather.out * gather.sums_channel;
+  for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h, sums += step * phase_sums) {
+    const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h));
+    for (std::int64_t k = 0; k < gather.groups * gather.out; ++k) {
       for (std::int64_t i = i0; i < i1; ++i) {
-        const Scalar* from = sums + (i - i0) * gather.pitch;
-        Scalar* to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * gather.w.dest + phase_w;
-        if (step == 1) std::memcpy(to, from, columns * sizeof(Scalar));
-        else
-          for (std::int64_t j = 0; j < columns; ++j) to[j * step] = from[j];
+        const Scalar* from = sums + k * gather.sums_channel + (i - i0) * gather.pitch;
+        Scalar* const to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * width;
+        if (step == 1) {
+          std::memcpy(to, from, width * sizeof(Scalar));
+        } else if (step == 2) {
+          for (std::int64_t j = 0; 2 * j < width; j += n) {
+            Vector<Scalar> both[2];
+            interleave<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(from + j),
+                               *reinterpret_cast<const Vector<Scalar>*>(from + phase_sums + j), both);
+            std::memcpy(to + 2 * j, both, at_most(2 * n, width - 2 * j) * sizeof(Scalar));
+          }
+        } else {
+          for (std::int64_t phase_w = 0; phase_w < step; ++phase_w, from += phase_sums)
+            for (std::int64_t j = 0; j < gather.w.count(phase_w); ++j) to[j * step + phase_w] = from[j];
+        }
       }
     }
   }
@@ -246,31 +273,20 @@ std::size_t correlate_scratch(const Problem& problem) {
 
 template <class Scalar>
 void copy_padded(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, Scalar* to) {
-  const std::int64_t left = at_most(geo.pad_w, sizes.pitch), inside = at_most(geo.w, sizes.pitch - left);
-  for (std::int64_t c = 0; c < geo.c; ++c, x += geo.h * geo.w) {
-    for (std::int64_t i = 0; i < sizes.rows; ++i, to += sizes.pitch) {
-      const std::int64_t row = i - geo.pad_h;
-      if (row < 0 || row >= geo.h) {
-        std::memset(to, 0, sizes.pitch * sizeof(Scalar));
-        continue;
-      }
-      std::memset(to, 0, left * sizeof(Scalar));
-      std::memcpy(to + left, x + row * geo.w, inside * sizeof(Scalar));
-      std::memset(to + left + inside, 0, (sizes.pitch - left - inside) * sizeof(Scalar));
-    }
-  }
+  const Range across = inside(-geo.pad_w, 1, geo.w, sizes.pitch), down = inside(-geo.pad_h, 1, geo.h, sizes.rows);
+  std::memset(to, 0, geo.c * sizes.channel * sizeof(Scalar));
+  for (std::int64_t c = 0; c < geo.c; ++c, x += geo.h * geo.w, to += sizes.channel)
+    for (std::int64_t i = down.first; i < down.last; ++i)
+      std::memcpy(to + i * sizes.pitch + across.first, x + (i - geo.pad_h) * geo.w + across.first - geo.pad_w,
+                  (across.last - across.first) * sizeof(Scalar));
 }
 
 /// g [K][P Q] of one image to [groups][P Q][padded_k].
 template <class Scalar>
 void transpose_g(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* g, Scalar* to) {
   const std::int64_t area = geo.p * geo.q, k = geo.k_per_group();
-  for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, to += area * sizes.padded_k) {
-    transpose<Scalar, false>(g, area, k, area, area, to, sizes.padded_k);
-    if (k < sizes.padded_k)
-      for (std::int64_t pixel = 0; pixel < area; ++pixel)
-        std::memset(to + pixel * sizes.padded_k + k, 0, (sizes.padded_k - k) * sizeof(Scalar));
-  }
+  for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, to += area * sizes.padded_k)
+    transpose<Scalar, false>({g, area, area}, k, area, {to, sizes.padded_k, sizes.padded_k});
 }
 
 /// sums[c][r][s][k] (+)= one image's x and g, for `channels` input channels and tile_k output channels.
@@ -331,9 +347,11 @@ void correlate_run(const Arguments& args) {
             for (std::int64_t n = 0; n < images; ++n)
               correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c) * sizes.channel,
                              g + n * g_image + group * pixels * sizes.padded_k + k, taps, channels, tile_k, n > 0, sums);
-            Scalar* const to = dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s;
-            if (n0 > 0) transpose<Scalar, true>(sums, tile_k, channels * geo.r * geo.s, k_count, tile_k, to, filter);
-            else transpose<Scalar, false>(sums, tile_k, channels * geo.r * geo.s, k_count, tile_k, to, filter);
+            const Rows<const Scalar> from{sums, tile_k, tile_k};
+            const std::int64_t columns = channels * geo.r * geo.s;
+            const Rows<Scalar> to{dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s, filter, columns};
+            if (n0 > 0) transpose<Scalar, true>(from, columns, k_count, to);
+            else transpose<Scalar, false>(from, columns, k_count, to);
           }
         }
       }

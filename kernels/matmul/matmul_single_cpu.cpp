@@ -102,21 +102,6 @@ void combine_rows(const Factor<Scalar>& a, const Scalar* b, std::int64_t m, std:
     }
 }
 
-template <class Scalar, std::size_t... I>
-[[gnu::always_inline]] inline Vector<Scalar> rotated(Vector<Scalar> v, std::size_t by, std::index_sequence<I...>) {
-  using Index = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
-  typedef Index Mask __attribute__((vector_size(kVectorBytes)));
-  return __builtin_shuffle(v, Mask{static_cast<Index>((I + by) % sizeof...(I))...});
-}
-
-template <class Scalar>
-[[gnu::always_inline]] inline Scalar sum_of(Vector<Scalar> v) {
-  constexpr int n = kElements<Scalar>;
-#pragma GCC unroll 4
-  for (int by = n / 2; by > 0; by /= 2) v += rotated<Scalar>(v, by, std::make_index_sequence<n>{});
-  return v[0];
-}
-
 /// y[m][n] (+)= sum_k a[m][k] b[n][k], all row-major.
 template <class Scalar>
 void dot_rows(const Scalar* a, const Scalar* b, std::int64_t m, std::int64_t n, std::int64_t k, bool add, Scalar* y, Scalar* sums) {
@@ -158,8 +143,8 @@ void run(const Arguments& args) {
         dot_rows(a, b, m, n, k, add, y, scratch);
       } else {
         combine_rows<Scalar>({b, k, 1}, a, n, m, k, false, scratch, scratch + m * n);
-        if (add) transpose<Scalar, true>(scratch, m, n, m, m, y, n);
-        else transpose<Scalar, false>(scratch, m, n, m, m, y, n);
+        if (add) transpose<Scalar, true>({scratch, m, m}, n, m, {y, n, n});
+        else transpose<Scalar, false>({scratch, m, m}, n, m, {y, n, n});
       }
     }
   }

@@ -1,4 +1,5 @@
-// Pooling plane by plane. In packs every lane has its own argmax, so choices are masks, never branches.
+// Pooling plane by plane, one element of all windows of an output row after the other: along the row nothing depends on a
+// neighbour. In packs every lane has its own argmax, so choices are masks, never branches.
 #include "kernels/pool/pool.h"
 
 #include "kernels/common/variants.h"
@@ -39,19 +40,17 @@ void for_each_plane(const Arguments& args, Body body) {
       body(block_of<Real>(a, t) + i * pixels(a), block_of<Real>(b, t) + i * pixels(b), block_of<Real>(y, t) + i * pixels(y));
 }
 
-/// body(y offset, x offset, count): for each window element in turn, the runs of output positions it serves; x advances by
-/// stride_w as y does by 1.
+/// body(number, q, x offset, count): for each element of the windows of output row p in turn, the run of output positions from
+/// q on that have it; x advances by stride_w as q does by 1.
 template <class Body>
-void for_each_run(const PoolGeometry& geo, Body body) {
-  for (std::int64_t p = 0; p < geo.p; ++p) {
-    const std::int64_t top = p * geo.stride_h - geo.pad_h;
-    const Inside rows = inside_window(top, geo.r, geo.h);
-    for (std::int64_t r = rows.first; r < rows.last; ++r)
-      for (std::int64_t s = 0; s < geo.s; ++s) {
-        const Inside q = inside_output(s - geo.pad_w, geo.stride_w, geo.q, geo.w);
-        body(p * geo.q + q.first, (top + r) * geo.w + q.first * geo.stride_w + s - geo.pad_w, q.last - q.first);
-      }
-  }
+void for_each_run(const PoolGeometry& geo, std::int64_t p, Body body) {
+  const std::int64_t top = p * geo.stride_h - geo.pad_h;
+  const Inside rows = inside_window(top, geo.r, geo.h);
+  for (std::int64_t r = rows.first; r < rows.last; ++r)
+    for (std::int64_t s = 0; s < geo.s; ++s) {
+      const Inside q = inside_output(s - geo.pad_w, geo.stride_w, geo.q, geo.w);
+      body(r * geo.s + s, q.first, (top + r) * geo.w + q.first * geo.stride_w + s - geo.pad_w, q.last - q.first);
+    }
 }
 
 template <class Real>
@@ -64,11 +63,13 @@ void avg_pool(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
   const auto scale = static_cast<ScalarOf<Real>>(1.0 / static_cast<double>(geo.r * geo.s));
   for_each_plane<Real>(args, [&](const Real* x, const Real*, Real* y) {
-    clear(y, geo.p * geo.q);
-    for_each_run(geo, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
-      for (std::int64_t i = 0; i < n; ++i) y[to + i] += x[from + i * geo.stride_w];
-    });
-    for (std::int64_t i = 0; i < geo.p * geo.q; ++i) y[i] *= scale;
+    for (std::int64_t p = 0; p < geo.p; ++p, y += geo.q) {
+      clear(y, geo.q);
+      for_each_run(geo, p, [&](std::int64_t, std::int64_t q, std::int64_t from, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) y[q + i] += x[from + i * geo.stride_w];
+      });
+      for (std::int64_t q = 0; q < geo.q; ++q) y[q] *= scale;
+    }
   });
 }
 
@@ -78,72 +79,74 @@ void avg_pool_grad(const Arguments& args) {
   const auto scale = static_cast<ScalarOf<Real>>(1.0 / static_cast<double>(geo.r * geo.s));
   for_each_plane<Real>(args, [&](const Real* g, const Real*, Real* dx) {
     clear(dx, geo.h * geo.w);
-    for_each_run(geo, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
-      for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += g[from + i] * scale;
-    });
+    for (std::int64_t p = 0; p < geo.p; ++p, g += geo.q)
+      for_each_run(geo, p, [&](std::int64_t, std::int64_t q, std::int64_t to, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += g[q + i] * scale;
+      });
   });
 }
 
-/// A window of d: its elements inside the image, and the number of the largest of them, lane by lane.
+/// For one output row, which element of the window is the largest, by number. A NaN is larger than anything, the first
+/// element is until there is another.
 template <class Real>
-struct Window {
-  using Bits = typename FloatFormat<Real>::Bits;
-  std::int64_t origin, width, row;  // offset of the first, elements in a row, from row to row
-  std::int64_t size;
-  Bits where{};
+struct Choice {
+  using Number = typename FloatFormat<Real>::Bits;
+  using NumberScalar = typename FloatFormat<ScalarOf<Real>>::Bits;
+  static constexpr NumberScalar kNone = ~NumberScalar(0);
 
-  Window(const PoolGeometry& geo, std::int64_t p, std::int64_t q, const Real* d) {
-    const std::int64_t top = p * geo.stride_h - geo.pad_h, left = q * geo.stride_w - geo.pad_w;
-    const Inside r = inside_window(top, geo.r, geo.h), s = inside_window(left, geo.s, geo.w);
-    origin = (top + r.first) * geo.w + left + s.first;
-    width = s.last - s.first;
-    row = geo.w;
-    size = width * (r.last - r.first);
-    Real best = d[origin];
-    for_each([&](std::int64_t i, std::int64_t at) {
-      const auto better = ((d[at] > best) | (d[at] != d[at])) & (best == best);  // a NaN wins, the first for good
-      best = better ? d[at] : best;
-      where = better ? Bits{} + static_cast<decltype(number(i))>(i) : where;
+  Real* best;
+  Number* where;
+
+  Choice(const PoolGeometry& geo, std::byte* scratch)
+      : best(reinterpret_cast<Real*>(scratch)), where(reinterpret_cast<Number*>(best + geo.q)) {}
+  static std::size_t bytes(const PoolGeometry& geo) { return static_cast<std::size_t>(geo.q) * (sizeof(Real) + sizeof(Number)); }
+
+  void make(const PoolGeometry& geo, std::int64_t p, const Real* d) {
+    for (std::int64_t q = 0; q < geo.q; ++q) best[q] = Real{}, where[q] = Number{} + kNone;
+    for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
+      const auto here = static_cast<NumberScalar>(number);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const Real candidate = d[from + i * geo.stride_w], held = best[q + i];
+        const auto better = (where[q + i] == kNone) | (((candidate > held) | (candidate != candidate)) & (held == held));
+        best[q + i] = better ? candidate : held;
+        where[q + i] = better ? Number{} + here : where[q + i];
+      }
     });
   }
-
-  template <class Body>
-  void for_each(Body body) const {
-    std::int64_t at = origin;
-    for (std::int64_t i = 0; i < size; at += row)
-      for (std::int64_t s = 0; s < width; ++s, ++i) body(i, at + s);
-  }
-  /// Lanes whose largest element is number i.
-  auto chosen(std::int64_t i) const { return where == number(i); }
-
- private:
-  static auto number(std::int64_t i) { return static_cast<typename FloatFormat<ScalarOf<Real>>::Bits>(i); }
+  auto is(std::int64_t number, std::int64_t q) const { return where[q] == static_cast<NumberScalar>(number); }
 };
+
+template <class Real>
+std::size_t choice_bytes(const Problem& problem) {
+  return Choice<Real>::bytes(*static_cast<const PoolGeometry*>(problem.attrs));
+}
 
 template <class Real>
 void max_select(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
+  Choice<Real> choice(geo, args.scratch);
   for_each_plane<Real>(args, [&](const Real* v, const Real* d, Real* y) {
-    for (std::int64_t p = 0; p < geo.p; ++p)
-      for (std::int64_t q = 0; q < geo.q; ++q, ++y) {
-        const Window<Real> window(geo, p, q, d);
-        Real value{};
-        window.for_each([&](std::int64_t i, std::int64_t at) { value = window.chosen(i) ? v[at] : value; });
-        *y = value;
-      }
+    for (std::int64_t p = 0; p < geo.p; ++p, y += geo.q) {
+      choice.make(geo, p, d);
+      for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) y[q + i] = choice.is(number, q + i) ? v[from + i * geo.stride_w] : y[q + i];
+      });
+    }
   });
 }
 
 template <class Real>
 void max_scatter(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
+  Choice<Real> choice(geo, args.scratch);
   for_each_plane<Real>(args, [&](const Real* g, const Real* d, Real* dx) {
     clear(dx, geo.h * geo.w);
-    for (std::int64_t p = 0; p < geo.p; ++p)
-      for (std::int64_t q = 0; q < geo.q; ++q, ++g) {
-        const Window<Real> window(geo, p, q, d);
-        window.for_each([&](std::int64_t i, std::int64_t at) { dx[at] += window.chosen(i) ? *g : Real{}; });
-      }
+    for (std::int64_t p = 0; p < geo.p; ++p, g += geo.q) {
+      choice.make(geo, p, d);
+      for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t to, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += choice.is(number, q + i) ? g[q + i] : Real{};
+      });
+    }
   });
 }
 
@@ -153,8 +156,8 @@ std::span<const Kernel> pool_kernels() {
   static constexpr Kernel kTable[] = {
       GI_KERNEL_VARIANTS("avg_pool", "planes", declines_unless_plain, no_scratch, avg_pool),
       GI_KERNEL_VARIANTS("avg_pool_grad", "planes", declines_unless_plain, no_scratch, avg_pool_grad),
-      GI_KERNEL_VARIANTS("max_select", "planes", declines_unless_plain, no_scratch, max_select),
-      GI_KERNEL_VARIANTS("max_scatter", "planes", declines_unless_plain, no_scratch, max_scatter),
+      GI_KERNEL_VARIANTS("max_select", "planes", declines_unless_plain, choice_bytes, max_select),
+      GI_KERNEL_VARIANTS("max_scatter", "planes", declines_unless_plain, choice_bytes, max_scatter),
   };
   return kTable;
 }

@@ -36,17 +36,13 @@ void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_
     for (std::int64_t k1 = 0; k1 < a.keep1; ++k1, y += a.keep2) {
       const Real* first = x + k0 * a.sum0 * slab + k1 * row;
       if (a.keep2 == 1) {
-        WideStep even{}, odd{};
+        WideStep sums{};
         for (std::int64_t t = 0; t < trials; ++t)
           for (std::int64_t s0 = 0; s0 < a.sum0; ++s0) {
             const Real* p = first + t * x_trial + s0 * slab;
-            for_each_step<Real>(a.sum1 / 2, [&](std::int64_t i, auto step) {
-              even += widen_step(load(p + i, step));
-              odd += widen_step(load(p + a.sum1 / 2 + i, step));
-            });
-            if (a.sum1 % 2 == 1) for_each_step<Real>(1, [&](std::int64_t, auto step) { even += widen_step(load(p + a.sum1 - 1, step)); });
+            add_steps<Real>(sums, a.sum1, [&](std::int64_t i, auto step) { return load(p + i, step); });
           }
-        const Wide<Real> sum = fold<Real>(even + odd);
+        const Wide<Real> sum = fold<Real>(sums);
         if constexpr (sizeof(Out) == sizeof(sum)) y[0] = sum;
         else y[0] = narrow<Real>(sum);
       } else {
@@ -55,9 +51,9 @@ void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_
           for (std::int64_t t = 0; t < trials; ++t)
             for (std::int64_t s0 = 0; s0 < a.sum0; ++s0) {
               const Real* p = first + t * x_trial + s0 * slab + k2;
-              for (std::int64_t s1 = 0; s1 < a.sum1; ++s1, p += a.keep2) sum += widen_step(load(p, step));
+              for (std::int64_t s1 = 0; s1 < a.sum1; ++s1, p += a.keep2) sum += load(p, step);
             }
-          if constexpr (sizeof(Out) == sizeof(Real)) store(y + k2, step, narrow_step<Real>(sum));
+          if constexpr (sizeof(Out) == sizeof(Real)) store(y + k2, step, sum);
         });
       }
     }
@@ -86,19 +82,12 @@ const char* sum_to_declines(const Problem& problem) {
 /// a . b over one trial. `Other` is Real, or its scalar where b is shared by the trials in the lanes.
 template <class Real, class Other>
 Wide<Real> dot_of(const Real* a, const Other* b, std::int64_t n) {
-  constexpr int kChains = 4;  // sums that do not wait for one another
-  WideStep sum[kChains] = {};
-  const auto add = [&](WideStep& to, std::int64_t i, auto step) {
-    if constexpr (sizeof(Real) == sizeof(Other)) to += widen_step(load(a + i, step)) * widen_step(load(b + i, step));
-    else to += widen_step(load(a + i, step)) * static_cast<double>(b[i]);
-  };
-  const std::int64_t quarter = n / kChains / (kLanes / kLanesOf<Real>) * (kLanes / kLanesOf<Real>);
-  for_each_step<Real>(quarter, [&](std::int64_t i, auto step) {
-#pragma GCC unroll 4
-    for (int c = 0; c < kChains; ++c) add(sum[c], c * quarter + i, step);
+  WideStep sum{};
+  add_steps<Real>(sum, n, [&](std::int64_t i, auto step) {
+    if constexpr (sizeof(Real) == sizeof(Other)) return load(a + i, step) * load(b + i, step);
+    else return load(a + i, step) * static_cast<double>(b[i]);
   });
-  for_each_step<Real>(n - kChains * quarter, [&](std::int64_t i, auto step) { add(sum[0], kChains * quarter + i, step); });
-  return fold<Real>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return fold<Real>(sum);
 }
 
 template <class Real>

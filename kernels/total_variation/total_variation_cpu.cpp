@@ -1,6 +1,7 @@
 #include "kernels/total_variation/total_variation.h"
 
 #include "kernels/common/steps.h"
+#include "kernels/common/vector_math.h"
 
 namespace gi::kernels::GI_ISA {
 namespace {
@@ -15,14 +16,15 @@ struct Weights {
   }
 };
 
-WideStep distance(WideStep a, WideStep b) { return a > b ? a - b : b - a; }
+[[gnu::always_inline]] inline WideStep distance(WideStep a, WideStep b) {
+  const WideStep d = a - b;
+  return {{abs_of(d.part[0]), abs_of(d.part[1])}};
+}
 
 /// Sum of |b - a| over n numbers.
 template <class Real>
 [[gnu::always_inline]] inline void add_distances(WideStep& sum, const Real* a, const Real* b, std::int64_t n) {
-  for_each_step<Real>(n, [&](std::int64_t i, auto step) {
-    sum += distance(widen_step(load(a + i, step)), widen_step(load(b + i, step)));
-  });
+  add_steps<Real>(sum, n, [&](std::int64_t i, auto step) { return distance(load(a + i, step), load(b + i, step)); });
 }
 
 template <class Real>
