@@ -84,7 +84,8 @@ Time time_population(std::vector<std::unique_ptr<Workspace>>& workspaces, std::i
   work(0);
   for (std::thread& other : others) other.join();
   const double wall = std::chrono::duration<double>(Clock::now() - begin).count();
-  return {wall / static_cast<double>(steps), static_cast<double>(std::clock() - processor) / CLOCKS_PER_SEC / static_cast<double>(steps)};
+  return {wall / static_cast<double>(steps),
+          static_cast<double>(std::clock() - processor) / CLOCKS_PER_SEC / static_cast<double>(steps)};
 }
 
 nlohmann::json measure(const Options& options) {
@@ -114,8 +115,7 @@ nlohmann::json measure(const Options& options) {
   const double once = time_population(workspaces, chunks, 1).wall;
   const auto fill = [once](double seconds) { return std::max<std::int64_t>(1, std::llround(seconds / once)); };
   time_population(workspaces, chunks, fill(0.2 * options.seconds));
-  const std::int64_t steps =
-      options.steps > 0 ? options.steps : fill(options.seconds / static_cast<double>(options.blocks));
+  const std::int64_t steps = options.steps > 0 ? options.steps : fill(options.seconds / static_cast<double>(options.blocks));
   std::vector<Time> figures;
   for (std::int64_t block = 0; block < options.blocks; ++block) figures.push_back(time_population(workspaces, chunks, steps));
   std::sort(figures.begin(), figures.end());
@@ -161,7 +161,9 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "images a trial")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", options.steps, "iterations of a block; default: what fills --seconds");
-  app.add_option("--blocks", options.blocks, "measured blocks; the median counts")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--blocks", options.blocks, "measured blocks; the median counts")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--seconds", options.seconds, "time to measure for")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--explain", options.explain, "the Plan, on standard error");
   CLI11_PARSE(app, argc, argv);

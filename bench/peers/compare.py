@@ -102,7 +102,8 @@ def table(results, header, clock):
     def milliseconds(measurements):
         return f"{1e3 * statistics.median(seconds(m, clock) for m in measurements):.3f}"
 
-    lines = [header, "", "| row | left | ms | right | ms | left / right | spread | at least | |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = [header, "", "| row | left | ms | right | ms | left / right | spread | at least | |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for name, row in results.items():
         what, left, right, least = ROWS[name]
         ratio = row["ratio"]
@@ -124,7 +125,8 @@ def main():
     parser.add_argument("--python", default=str(cache / "bin/python"), help="of the environment setup.sh made")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="a measurement")
-    parser.add_argument("--processors", type=lambda s: [int(p) for p in s.split(",")], default=sorted(os.sched_getaffinity(0))[::-1])
+    parser.add_argument("--processors", type=lambda s: [int(p) for p in s.split(",")],
+                        default=sorted(os.sched_getaffinity(0))[::-1])
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--output", default="comparison")
     options = parser.parse_args()
@@ -150,7 +152,8 @@ def main():
 
     peers = {m["peer"] for row in results.values() for m in row["left"] if "peer" in m}
     header = (f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} processors, {', '.join(sorted(peers)) or 'gi only'}"
-              f"{', tcmalloc' if tcmalloc() else ''}; {options.rounds} interleaved rounds, load average {min(load):.1f} to {max(load):.1f}. "
+              f"{', tcmalloc' if tcmalloc() else ''}; {options.rounds} interleaved rounds, "
+              f"load average {min(load):.1f} to {max(load):.1f}. "
               f"Milliseconds of {options.clock} time an iteration and trial, medians.")
     text = table(results, header, options.clock)
     output = pathlib.Path(options.output)

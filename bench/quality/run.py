@@ -4,8 +4,8 @@
     bench/quality/run.py --output quality [--only lenetzhu ...] [--gi build/release/bin/gi_invert]
 
 Every run of gi_invert has its own folder under OUTPUT/runs; a finished one is kept, a killed one is resumed, so the same command
-goes on where it stopped. Writes OUTPUT/quality.md and OUTPUT/quality.json after every run. Exit code 1: a mean below what is
-required. Data: GI_DATA, or ../shared/data beside the repository.
+goes on where it stopped. OUTPUT/quality.md and OUTPUT/quality.json, written after every run, hold whatever is finished. Exit
+code 1: a mean below what is required. Data: GI_DATA, or ../shared/data beside the repository.
 """
 import argparse
 import csv
@@ -24,18 +24,21 @@ FIRST30, FIRST100 = list(range(30)), list(range(100))
 # seeds: runs of all images, each from other start noise. peer: per-image results of the authors' program on the same network.
 EXPERIMENTS = {
     "lenetzhu": dict(
-        title="LeNetZhu, seed-42 weights, test images 0..29", model="lenetzhu", weights="weights/untrained/lenetzhu_seed42.safetensors",
+        title="LeNetZhu, seed-42 weights, test images 0..29", model="lenetzhu",
+        weights="weights/untrained/lenetzhu_seed42.safetensors",
         images=FIRST30, seeds=[1, 2, 3, 4], tv="1e-2", steps=4800, required=22.8, peer="peers/lenetzhu_seed42_psnr.csv",
         beside="authors' program 23.07 ± 3.29 (one seed)"),
     "lenetzhu-fresh": dict(
-        title="LeNetZhu, a fresh random network an image, test images 0..99", model="lenetzhu", weights=None, images=FIRST100, seeds=[1],
-        tv="1e-2", steps=4800, beside="published 18.00 ± 3.33"),
+        title="LeNetZhu, a fresh random network an image, test images 0..99", model="lenetzhu", weights=None,
+        images=FIRST100, seeds=[1], tv="1e-2", steps=4800, beside="published 18.00 ± 3.33"),
     "convnet64": dict(
-        title="ConvNet64, seed-42 weights, test images 0 and 1", model="convnet64", weights="weights/untrained/convnet_seed42.safetensors",
+        title="ConvNet64, seed-42 weights, test images 0 and 1", model="convnet64",
+        weights="weights/untrained/convnet_seed42.safetensors",
         images=[0, 1], seeds=[1], tv="1e-6", steps=4000, required=25.8, peer={0: 29.46, 1: 24.17},
         beside="authors' program 26.82 (29.46, 24.17)"),
     "resnet20-trained": dict(
-        title="ResNet20, trained, six test images", model="resnet20-a", weights="weights/resnet_cifar10/resnet20-12fca82f.safetensors",
+        title="ResNet20, trained, six test images", model="resnet20-a",
+        weights="weights/resnet_cifar10/resnet20-12fca82f.safetensors",
         images=[58, 59, 52, 35, 61, 95], seeds=[1], tv="1e-2", steps=4800, required=13.6, peer="peers/resnet20_trained_psnr.csv",
         beside="authors' program 14.38, a flat image 14.87", normalization="resnet20-a"),
 }
@@ -71,31 +74,36 @@ class Protocol:
             command += ["--weights", str(self.data / experiment["weights"])]
         else:
             command += ["--fresh-networks"]
-        if self.options.threads:
-            command += ["--threads", str(self.options.threads)]
         return command
 
+    def folder(self, name, seed):
+        return self.options.output / "runs" / f"{name}-seed{seed}"
+
+    def completed(self, name, seed):
+        report = self.folder(name, seed) / "report.json"
+        return report.exists() and json.loads(report.read_text())["completed"]
+
     def run(self, name, seed):
-        """Results per image of one run of gi_invert, from its report."""
-        experiment = EXPERIMENTS[name]
-        folder = self.options.output / "runs" / f"{name}-seed{seed}"
+        """The report of one run of gi_invert, done now unless it was before."""
+        experiment, folder = EXPERIMENTS[name], self.folder(name, seed)
         report, words = folder / "report.json", folder / "command.json"
         command = self.command(experiment, seed, folder)
         plain = command[1:]
         if words.exists() and json.loads(words.read_text()) != plain:
             raise SystemExit(f"quality: {folder} holds a run of other settings; move it away")
-        if not report.exists():
+        if not self.completed(name, seed):
             resume = ["--resume"] if words.exists() else []
+            threads = ["--threads", str(self.options.threads)] if self.options.threads else []  # no part of the result
             folder.mkdir(parents=True, exist_ok=True)
             words.write_text(json.dumps(plain))
             print(f"{datetime.datetime.now():%H:%M:%S} {name}, seed {seed}", file=sys.stderr, flush=True)
             with open(folder / "log.txt", "a") as log:
-                code = subprocess.run(command + resume, stdout=log, stderr=log).returncode
+                code = subprocess.run(command + threads + resume, stdout=log, stderr=log).returncode
             if code != 0:
                 raise SystemExit(f"quality: gi_invert ended with {code}, see {folder / 'log.txt'}")
+        if not self.completed(name, seed):
+            raise SystemExit("quality: interrupted; the same command goes on")
         content = json.loads(report.read_text())
-        if content.get("interrupted"):
-            raise SystemExit(f"quality: {folder} was interrupted; remove its report.json to resume it")
         if len(content["images"]) != len(experiment["images"]):
             raise SystemExit(f"quality: {report} tells of {len(content['images'])} images, expected {len(experiment['images'])}")
         return content
@@ -137,7 +145,8 @@ def table(results):
     def signed(value, half, sign="+"):
         return f"{value:{sign}.2f}" + (f" ± {half:.2f}" if half is not None else "")
 
-    lines = ["| experiment | runs | PSNR, mean ± deviation | required | other program | paired difference, 95 % | SSIM | constant image |",
+    lines = ["| experiment | runs | PSNR, mean ± deviation | required | other program | paired difference, 95 % | SSIM "
+             "| constant image |",
              "|---|---|---|---|---|---|---|---|"]
     for name, result in results.items():
         experiment = EXPERIMENTS[name]
@@ -170,8 +179,10 @@ def main():
     if not (data / "cifar10/labels.csv").exists():
         raise SystemExit(f"quality: no {data}/cifar10; set GI_DATA")
     protocol, results, reports = Protocol(options, data), {}, {}
-    for name in options.only:
+    for name in EXPERIMENTS:
         for seed in EXPERIMENTS[name]["seeds"]:
+            if name not in options.only and not protocol.completed(name, seed):
+                continue
             reports.setdefault(name, {})[seed] = protocol.run(name, seed)
             results[name] = summarise(EXPERIMENTS[name], reports[name], protocol.peer(EXPERIMENTS[name]))
             (options.output / "quality.json").write_text(json.dumps(results, indent=1) + "\n")
