@@ -127,8 +127,9 @@ TEST_CASE("a trial computes what it would compute alone", "[unit]") {
   };
   const auto together = gradients(w, x, labels);
   for (int t = 0; t < 2; ++t) {
-    const auto alone = gradients(initialise(m, own_weights ? seeds[t] : 3), Tensor::from({1, 3, 3, 8, 8}, part(x.to_doubles(), t, 2)),
-                                 Tensor::from({1, 3, 5}, part(labels.to_doubles(), t, 2)));
+    const auto alone =
+        gradients(initialise(m, own_weights ? seeds[t] : 3), Tensor::from({1, 3, 3, 8, 8}, part(x.to_doubles(), t, 2)),
+                  Tensor::from({1, 3, 5}, part(labels.to_doubles(), t, 2)));
     for (std::size_t i = 0; i < alone.size(); ++i) CHECK(part(together[i], t, 2) == alone[i]);
   }
 }
@@ -161,8 +162,7 @@ TEST_CASE("other parameters of the same shapes take the leaves' place", "[unit]"
   std::vector<Value> doubled(net.params().begin(), net.params().end());
   doubled[doubled.size() - 2] = scale(doubled[doubled.size() - 2], 2);
   doubled[doubled.size() - 1] = scale(doubled[doubled.size() - 1], 2);
-  const Program program =
-      Program::freeze(g, {.outputs = {{"once", net.logits(images)}, {"twice", net.logits(images, doubled)}}});
+  const Program program = Program::freeze(g, {.outputs = {{"once", net.logits(images)}, {"twice", net.logits(images, doubled)}}});
   Interpreter run(program);
   run.set("x", x);
   run.run();

@@ -70,8 +70,8 @@ TEST_CASE("losses and gradient norms of untrained networks agree with PyTorch's"
   const auto& images = *file.find("x_true");
   std::vector<int> labels;
   for (const double y : file.find("labels")->to_doubles()) labels.push_back(static_cast<int>(y));
-  const Measured m = measure(model, load_weights(*weights, model), row.mode,
-                             images.to_tensor({1, images.shape[0], 3, 32, 32}), test::one_hot(labels, 10));
+  const Measured m = measure(model, load_weights(*weights, model), row.mode, images.to_tensor({1, images.shape[0], 3, 32, 32}),
+                             test::one_hot(labels, 10));
   CHECK(m.loss == Approx(file.find("loss_true")->to_doubles()[0]).epsilon(1e-12));
   const auto norms = file.find("grad_norms_true")->to_doubles();
   REQUIRE(m.gradients.size() == norms.size());
@@ -88,7 +88,8 @@ TEST_CASE("gradients of the trained ResNet20 agree with PyTorch's", "[golden]") 
     Mode mode;
     std::vector<int> indices;
   };
-  const auto row = GENERATE(Row{"resnet20_grad_eval_img61", Mode::eval, {61}}, Row{"resnet20_grad_train_img0-3", Mode::train, {0, 1, 2, 3}});
+  const auto row =
+      GENERATE(Row{"resnet20_grad_eval_img61", Mode::eval, {61}}, Row{"resnet20_grad_train_img0-3", Mode::train, {0, 1, 2, 3}});
   const auto weights = data_file("weights/resnet_cifar10/resnet20-12fca82f.safetensors");
   const auto golden = data_file(std::string("weights/golden/") + row.golden + ".safetensors");
   const auto images = data_file("cifar10/bin/test_00.bin");
@@ -129,6 +130,7 @@ TEST_CASE("the trained ResNet20 recognises the first hundred test images", "[gol
     const auto row = logits.begin() + 10 * i;
     if (std::max_element(row, row + 10) - row != cifar.labels[i]) wrong.push_back(i);
   }
-  // What is mistaken has a loss above ln 2; elsewhere measured: 8.80, 7.52, 1.74, 1.18, .968, .874 for these six, less for all others.
+  // What is mistaken has a loss above ln 2; elsewhere measured: 8.80, 7.52, 1.74, 1.18, .968, .874 for these six, less for all
+  // others.
   CHECK(wrong == std::vector<int>{35, 52, 58, 59, 61, 95});
 }

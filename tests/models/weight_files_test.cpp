@@ -33,9 +33,7 @@ TensorFile checkpoint(const Model& model) {
   return file;
 }
 
-TensorEntry& entry(TensorFile& file, const std::string& name) {
-  return *std::ranges::find(file.tensors, name, &TensorEntry::name);
-}
+TensorEntry& entry(TensorFile& file, const std::string& name) { return *std::ranges::find(file.tensors, name, &TensorEntry::name); }
 
 void rename(TensorFile& file, const std::string& from, const std::string& to) {
   for (TensorEntry& e : file.tensors)
@@ -82,14 +80,17 @@ TEST_CASE("gradients are read in the order of the parameters", "[golden]") {
 TEST_CASE("a checkpoint of another network is refused with both shapes and a count", "[golden]") {
   const auto path = data_file("weights/untrained/resnet20_seed42.safetensors");
   if (!path) return;
-  CHECK_THROWS_WITH(load_weights(*path, find_model("resnet20-4")),
-                    Catch::Contains("resnet20_seed42.safetensors: 'conv1.weight' is [16,3,3,3], model resnet20-4 expects [64,3,3,3]\n  hint: ") &&
-                        Catch::Contains(" of 107 tensors differ"));
+  CHECK_THROWS_WITH(
+      load_weights(*path, find_model("resnet20-4")),
+      Catch::Contains("resnet20_seed42.safetensors: 'conv1.weight' is [16,3,3,3], model resnet20-4 expects [64,3,3,3]\n  hint: ") &&
+          Catch::Contains(" of 107 tensors differ"));
   CHECK_THROWS_AS(load_weights(*path, find_model("resnet20-4")), ShapeError);
-  CHECK_THROWS_WITH(load_weights(*path, find_model("resnet32")),
-                    Catch::Contains("'layers.0.3.conv1.weight' is missing, model resnet32 expects it as [16,16,3,3]\n  hint: 60 of 167"));
-  CHECK_THROWS_WITH(load_weights(*path, find_model("resnet20-a")),
-                    Catch::Contains("'layers.1.0.downsample.0.weight' [32,16,1,1] is no tensor of model resnet20-a\n  hint: 10 such"));
+  CHECK_THROWS_WITH(
+      load_weights(*path, find_model("resnet32")),
+      Catch::Contains("'layers.0.3.conv1.weight' is missing, model resnet32 expects it as [16,16,3,3]\n  hint: 60 of 167"));
+  CHECK_THROWS_WITH(
+      load_weights(*path, find_model("resnet20-a")),
+      Catch::Contains("'layers.1.0.downsample.0.weight' [32,16,1,1] is no tensor of model resnet20-a\n  hint: 10 such"));
 }
 
 TEST_CASE("other spellings of names are understood", "[unit]") {
@@ -103,7 +104,8 @@ TEST_CASE("other spellings of names are understood", "[unit]") {
     const Weights expected = initialise(m, 1);
     bool same = true;
     for (std::size_t i = 0; i < w.entries.size(); ++i)
-      same &= w.entries[i].name == expected.entries[i].name && w.entries[i].tensor.to_doubles() == expected.entries[i].tensor.to_doubles();
+      same &= w.entries[i].name == expected.entries[i].name &&
+              w.entries[i].tensor.to_doubles() == expected.entries[i].tensor.to_doubles();
     return same;
   };
   CHECK(loads());

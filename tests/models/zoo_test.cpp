@@ -47,9 +47,9 @@ TEST_CASE("option A shortcuts have no parameters", "[unit]") {
 }
 
 TEST_CASE("parameters stand in the order of registration", "[unit]") {
-  CHECK(parameter_names(find_model("lenetzhu")) ==
-        std::vector<std::string>{"body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias", "body.4.weight", "body.4.bias",
-                                 "fc.0.weight", "fc.0.bias"});
+  CHECK(parameter_names(find_model("lenetzhu")) == std::vector<std::string>{"body.0.weight", "body.0.bias", "body.2.weight",
+                                                                            "body.2.bias", "body.4.weight", "body.4.bias",
+                                                                            "fc.0.weight", "fc.0.bias"});
   const auto names = parameter_names(find_model("resnet50"));
   const auto at = std::find(names.begin(), names.end(), "layer1.0.bn3.bias");
   REQUIRE(at != names.end());
@@ -92,8 +92,9 @@ TEST_CASE("widths and multiples outside the list are found", "[unit]") {
 }
 
 TEST_CASE("unknown names are refused with near ones", "[unit]") {
-  for (const char* name : {"", "resnet", "resnet21", "resnet20-", "resnet20-0", "resnet20-x", "resnet18-4", "resnet18-a", "resnet20-imagenet",
-                           "convnet-1", "convnet0", "convnet99999", "convnet64x", "resnet18-w", "lenetzhu2", "resnet20--a"}) {
+  for (const char* name :
+       {"", "resnet", "resnet21", "resnet20-", "resnet20-0", "resnet20-x", "resnet18-4", "resnet18-a", "resnet20-imagenet",
+        "convnet-1", "convnet0", "convnet99999", "convnet64x", "resnet18-w", "lenetzhu2", "resnet20--a"}) {
     CAPTURE(name);
     CHECK_THROWS_AS(find_model(name), UsageError);
   }
