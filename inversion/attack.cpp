@@ -64,10 +64,9 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
   const Value x = g.state("x", shape), m = g.state("adam/m", shape), v = g.state("adam/v", shape), step = g.state("step", scalar);
 
   using Leaves = models::NetworkOptions::Leaves;
-  const models::Network net(g, problem.model, problem.networks.front(),
-                            {.trials = trials,
-                             .mode = problem.mode,
-                             .leaves = problem.own_networks() ? Leaves::inputs : Leaves::constants});
+  const models::Network net(
+      g, problem.model, problem.networks.front(),
+      {.trials = trials, .mode = problem.mode, .leaves = problem.own_networks() ? Leaves::inputs : Leaves::constants});
   const Value labels = broadcast_to(g.input("labels", {victims, problem.images, problem.model.classes}),
                                     {trials, problem.images, problem.model.classes});
   const Value loss = cross_entropy(net.logits(x), labels);
@@ -100,8 +99,8 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
     };
     x1 = maximum(minimum(x1, bound("box/high")), bound("box/low"));
   }
-  return Program::freeze(g, {.outputs = {{"cost", cost}, {"tv_of_x", tv}, {"loss", loss}},
-                             .updates = {{x, x1}, {m, m1}, {v, v1}, {step, next_step}}});
+  return Program::freeze(
+      g, {.outputs = {{"cost", cost}, {"tv_of_x", tv}, {"loss", loss}}, .updates = {{x, x1}, {m, m1}, {v, v1}, {step, next_step}}});
 }
 
 Bindings attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {

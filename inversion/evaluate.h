@@ -14,8 +14,8 @@ using Decisions = std::vector<std::pair<std::string, Tensor>>;
 
 struct EvaluateOptions {
   DType dtype = DType::f64;
-  bool record_decisions = false;       ///< keep what piecewise ops decided by
-  const Decisions* forced = nullptr;   ///< decide by these instead
+  bool record_decisions = false;      ///< keep what piecewise ops decided by
+  const Decisions* forced = nullptr;  ///< decide by these instead
 };
 
 struct Evaluation {

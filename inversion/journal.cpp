@@ -61,7 +61,8 @@ std::optional<ChunkState> Journal::load(std::int64_t chunk) const {
   const models::TensorFile file = models::read_safetensors(path);
   ChunkState state;
   const auto iteration = file.metadata.find("iteration");
-  if (iteration == file.metadata.end()) throw IoError(fmt::format("{}: names no iteration: not a chunk of a journal", path.string()));
+  if (iteration == file.metadata.end())
+    throw IoError(fmt::format("{}: names no iteration: not a chunk of a journal", path.string()));
   const std::string& text = iteration->second;
   if (std::from_chars(text.data(), text.data() + text.size(), state.iteration).ec != std::errc{} || state.iteration < 0)
     throw IoError(fmt::format("{}: iteration is '{}'", path.string(), text));
@@ -86,7 +87,8 @@ void Journal::remove() const {
   fs::remove(folder_ / "run.safetensors", code);
   if (!code && fs::is_directory(folder_)) {
     for (const fs::directory_entry& e : fs::directory_iterator(folder_, code))
-      if (const std::string name = e.path().filename(); name.starts_with("chunk-") || name.ends_with(".part")) fs::remove(e.path(), code);
+      if (const std::string name = e.path().filename(); name.starts_with("chunk-") || name.ends_with(".part"))
+        fs::remove(e.path(), code);
     fs::remove(folder_, code);  // stays if somebody keeps something of his own there
   }
   if (fs::exists(folder_ / "run.safetensors"))
@@ -100,7 +102,8 @@ void require_equal_settings(const Settings& journal, const Settings& now, const 
   keys.insert(now.begin(), now.end());
   for (const auto& [key, ignored] : keys)
     if (value(journal, key) != value(now, key))
-      differences += fmt::format("{}{} is {} there and {} here", differences.empty() ? "" : ", ", key, value(journal, key), value(now, key));
+      differences +=
+          fmt::format("{}{} is {} there and {} here", differences.empty() ? "" : ", ", key, value(journal, key), value(now, key));
   if (!differences.empty())
     throw UsageError(fmt::format("--resume: {}: the journal is of another run: {}\n  hint: start without --resume to begin anew",
                                  folder.string(), differences));

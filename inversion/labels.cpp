@@ -18,8 +18,8 @@ std::int64_t recover_label(const models::Model& model, std::span<const Tensor> g
     for (std::int64_t e = 0; e < shape.count(); ++e) sums[e / shape[2]] += gradient[i].at(e);
     return std::min_element(sums.begin(), sums.end()) - sums.begin();
   }
-  throw UsageError(fmt::format("labels: model {} has no linear layer over its {} classes to recover a label from", model.name,
-                               model.classes));
+  throw UsageError(
+      fmt::format("labels: model {} has no linear layer over its {} classes to recover a label from", model.name, model.classes));
 }
 
 std::int64_t draw_label(std::uint64_t seed, std::uint64_t index, std::int64_t classes) {

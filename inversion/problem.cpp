@@ -60,9 +60,10 @@ void check_gradient(std::span<const Tensor> gradient, std::span<const std::strin
       zero = zero && value == 0;
     }
   if (zero)
-    throw Error(fmt::format("{}: every element is zero\n  hint: an over-confident network can have a gradient below f32's range; "
-                            "a message of zeros tells nothing",
-                            what));
+    throw Error(
+        fmt::format("{}: every element is zero\n  hint: an over-confident network can have a gradient below f32's range; "
+                    "a message of zeros tells nothing",
+                    what));
 }
 
 }  // namespace gi::inversion

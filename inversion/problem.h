@@ -23,8 +23,8 @@ struct Problem {
   models::Model model;
   std::vector<models::Weights> networks;  ///< one for all victims, or one for each
   models::Mode mode = models::Mode::eval;
-  std::int64_t images = 1;                ///< a victim
-  std::vector<double> mean, std;          ///< a channel; pixels in [0,1] are normalised to (pixel - mean) / std
+  std::int64_t images = 1;        ///< a victim
+  std::vector<double> mean, std;  ///< a channel; pixels in [0,1] are normalised to (pixel - mean) / std
   std::vector<Victim> victims;
 
   bool own_networks() const { return networks.size() > 1; }

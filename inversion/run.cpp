@@ -23,8 +23,9 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// From this many trials on, a pack is quicker than one after the other.
-constexpr std::int64_t kPackFrom = 3;
+/// A pack takes the time of eight or more single trials, whatever it holds, and only one thread works on it: it pays once it is
+/// full. This must not depend on threads or the clock: a result depends on the Plan.
+std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials >= pack ? pack : 1; }
 
 Tensor trial_of(const Tensor& all, std::int64_t trial) {
   Tensor one(all.shape().with(0, 1), all.dtype());
@@ -35,7 +36,8 @@ Tensor trial_of(const Tensor& all, std::int64_t trial) {
 
 void add_tensor(Sha256& hash, const Tensor& t) {
   hash.add(t.shape().str());
-  hash.add(std::span(static_cast<const std::byte*>(t.view().data), static_cast<std::size_t>(t.count()) * kernels::size_of(t.dtype())));
+  hash.add(
+      std::span(static_cast<const std::byte*>(t.view().data), static_cast<std::size_t>(t.count()) * kernels::size_of(t.dtype())));
 }
 
 /// Of all the attack is given: weights, messages, labels, normalisation.
@@ -86,7 +88,7 @@ AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOpt
     : problem_(problem), attack_(attack), options_(std::move(options)) {
   if (problem.victims.empty() || attack.restarts < 1 || attack.steps < 1) throw UsageError("attack: no victims, restarts or steps");
   const std::int64_t pack = kernels::pack_lanes(kernels::best_isa());
-  std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : trials() >= kPackFrom ? pack : 1;
+  std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : usual_chunk(trials(), pack);
   bool fixed = options_.lanes > 0;
   if (options_.resume)  // the journal's own cut, or its states would fit nowhere
     if (const auto settings = Journal(options_.journal).settings())
@@ -113,8 +115,7 @@ void AttackRun::compile(std::int64_t per_chunk) {
   per_chunk_ = per_chunk;
   const Program program = attack_program(problem_, attack_, per_chunk);
   plan_.reset();
-  plan_ = std::make_unique<Plan>(
-      Plan::compile(program, {.dtype = options_.dtype, .lanes = per_chunk, .force = options_.force}));
+  plan_ = std::make_unique<Plan>(Plan::compile(program, {.dtype = options_.dtype, .lanes = per_chunk, .force = options_.force}));
 }
 
 std::int64_t AttackRun::curve_every() const { return std::max<std::int64_t>(1, attack_.steps / 100); }

@@ -32,16 +32,16 @@ struct Progress {
 
 struct RunOptions {
   DType dtype = DType::f32;
-  int threads = 0;                               ///< 0: as many as the machine has
-  std::int64_t lanes = 0;                        ///< trials side by side: 1, the processor's pack, or 0 to choose by their number
-  std::size_t memory = 0;                        ///< bytes for Workspaces; 0: what the machine can give
-  std::map<std::string, std::string> force;      ///< PlanOptions::force
-  std::filesystem::path journal;                 ///< folder; empty: none
-  bool resume = false;                           ///< go on with a journal, if there is one
+  int threads = 0;                           ///< 0: as many as the machine has
+  std::int64_t lanes = 0;                    ///< trials side by side: 1, the processor's pack, or 0 to choose by their number
+  std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine can give
+  std::map<std::string, std::string> force;  ///< PlanOptions::force
+  std::filesystem::path journal;             ///< folder; empty: none
+  bool resume = false;                       ///< go on with a journal, if there is one
   double checkpoint_seconds = 60;
-  std::int64_t progress_every = 10;              ///< iterations between calls of `progress`
+  std::int64_t progress_every = 10;               ///< iterations between calls of `progress`
   std::function<void(const Progress&)> progress;  ///< one call at a time, from any thread
-  const std::atomic<bool>* stop = nullptr;       ///< set: end soon, with the present state
+  const std::atomic<bool>* stop = nullptr;        ///< set: end soon, with the present state
 };
 
 /// One trial's result.
@@ -66,8 +66,8 @@ struct RunResult {
 
 /// A run ready to start: its Plan and how its trials are cut.
 ///
-/// Up to a few trials run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies of
-/// its first trial whose results nobody sees. What does not fit in memory runs on fewer threads, then trial by trial.
+/// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
+/// of its first trial whose results nobody sees. What does not fit in memory runs on fewer threads, then trial by trial.
 /// Tests tests/inversion/run_test.cpp
 class AttackRun {
  public:

@@ -12,18 +12,12 @@ struct Alias {
 /// Names are looked at with '^' in front; '^' and '.' make a rule match whole segments only. Applied from top to bottom, wrappers
 /// as often as they occur.
 constexpr std::array kAliases{
-    Alias{"^module.", "^"},
-    Alias{"^_orig_mod.", "^"},
-    Alias{"^model.", "^"},
-    Alias{"^stem.0.", "^conv1."},
-    Alias{"^stem.1.", "^bn1."},
-    Alias{"^layers.0.", "^layer1."},
-    Alias{"^layers.1.", "^layer2."},
-    Alias{"^layers.2.", "^layer3."},
-    Alias{"^layers.3.", "^layer4."},
-    Alias{".downsample.", ".shortcut."},
-    Alias{"^fc.", "^linear."},
-    Alias{"^classifier.", "^linear."},
+    Alias{"^module.", "^"},          Alias{"^_orig_mod.", "^"},
+    Alias{"^model.", "^"},           Alias{"^stem.0.", "^conv1."},
+    Alias{"^stem.1.", "^bn1."},      Alias{"^layers.0.", "^layer1."},
+    Alias{"^layers.1.", "^layer2."}, Alias{"^layers.2.", "^layer3."},
+    Alias{"^layers.3.", "^layer4."}, Alias{".downsample.", ".shortcut."},
+    Alias{"^fc.", "^linear."},       Alias{"^classifier.", "^linear."},
 };
 constexpr std::size_t kWrappers = 3;
 
@@ -44,8 +38,6 @@ std::string canonical_name(std::string_view name) {
   return out.substr(1);
 }
 
-bool ignored_name(std::string_view name) {
-  return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
-}
+bool ignored_name(std::string_view name) { return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked"); }
 
 }  // namespace gi::models

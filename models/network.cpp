@@ -13,8 +13,8 @@ Network::Network(Graph& graph, const Model& model, const Weights& weights, Netwo
     : graph_(&graph), model_(model), options_(std::move(options)) {
   if (options_.trials < 1) throw UsageError(fmt::format("network {}: {} trials", model_.name, options_.trials));
   if (weights.entries.size() != model_.tensors.size())
-    throw UsageError(fmt::format("network {}: {} tensors given, the model has {}", model_.name, weights.entries.size(),
-                                 model_.tensors.size()));
+    throw UsageError(
+        fmt::format("network {}: {} tensors given, the model has {}", model_.name, weights.entries.size(), model_.tensors.size()));
   for (std::size_t i = 0; i < model_.tensors.size(); ++i) {
     const TensorSpec& spec = model_.tensors[i];
     const NamedTensor& given = weights.entries[i];

@@ -77,9 +77,9 @@ class Network {
   Graph* graph_;
   Model model_;
   NetworkOptions options_;
-  std::vector<Value> weights_, params_;  // trainable
-  std::vector<std::string> names_;       // of those
-  std::vector<Value> buffers_;           // [T, ...], in the model's order
+  std::vector<Value> weights_, params_;      // trainable
+  std::vector<std::string> names_;           // of those
+  std::vector<Value> buffers_;               // [T, ...], in the model's order
   mutable std::vector<Decision> decisions_;  // grows with the graph
   mutable int calls_ = 0;
 };

@@ -38,7 +38,8 @@ Value block(Builder& b, const std::string& name, Value x, std::int64_t width, st
 
 Value resnet(Builder& b, Value x, const ResNet& net) {
   b.initialisation(InitScheme::kaiming_fan_out);
-  const ConvOptions stem = net.imagenet_stem ? ConvOptions{.stride = 2, .pad = 3, .bias = false} : ConvOptions{.pad = 1, .bias = false};
+  const ConvOptions stem =
+      net.imagenet_stem ? ConvOptions{.stride = 2, .pad = 3, .bias = false} : ConvOptions{.pad = 1, .bias = false};
   x = b.relu(b.batchnorm("bn1", b.conv("conv1", x, net.width, net.imagenet_stem ? 7 : 3, stem)));
   if (net.imagenet_stem) x = b.max_pool(x, 3, 2, 1);
   for (std::size_t stage = 0; stage < net.blocks.size(); ++stage) {

@@ -31,7 +31,8 @@ class Lookup {
       const auto it = spellings_.find(canonical_name(name));
       if (it == spellings_.end()) return nullptr;
       if (it->second.size() > 1)
-        throw IoError(fmt::format("{}: '{}' and '{}' both spell '{}'", path.string(), it->second[0]->name, it->second[1]->name, name));
+        throw IoError(
+            fmt::format("{}: '{}' and '{}' both spell '{}'", path.string(), it->second[0]->name, it->second[1]->name, name));
       entry = it->second.front();
     }
     used_.insert(entry);
@@ -126,13 +127,13 @@ void save_weights(const std::filesystem::path& path, const Weights& weights) {
 void write_parameter_list(const std::filesystem::path& path, const Model& model, std::span<const Tensor> tensors) {
   const std::vector<TensorSpec> specs = model.parameters();
   if (tensors.size() != specs.size())
-    throw UsageError(fmt::format("{}: {} tensors given, model {} has {} parameters", path.string(), tensors.size(), model.name,
-                                 specs.size()));
+    throw UsageError(
+        fmt::format("{}: {} tensors given, model {} has {} parameters", path.string(), tensors.size(), model.name, specs.size()));
   TensorFile file;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     if (tensors[i].shape() != specs[i].shape)
-      throw UsageError(fmt::format("{}: '{}' is {}, expected {}", path.string(), specs[i].name, tensors[i].shape().str(),
-                                   specs[i].shape.str()));
+      throw UsageError(
+          fmt::format("{}: '{}' is {}, expected {}", path.string(), specs[i].name, tensors[i].shape().str(), specs[i].shape.str()));
     file.tensors.push_back(TensorEntry::from(specs[i].name, file_shape(specs[i].shape), tensors[i]));
   }
   write_safetensors(path, file);

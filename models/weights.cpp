@@ -13,7 +13,9 @@ namespace {
 
 void fill(std::span<float> out, const Initialiser& init, Random random) {
   switch (init.kind) {
-    case Initialiser::Kind::constant: std::fill(out.begin(), out.end(), static_cast<float>(init.value)); break;
+    case Initialiser::Kind::constant:
+      std::fill(out.begin(), out.end(), static_cast<float>(init.value));
+      break;
     case Initialiser::Kind::uniform:
       for (float& v : out) v = static_cast<float>(init.value * (2 * random.uniform() - 1));  // 2u - 1 is exact
       break;

@@ -29,9 +29,9 @@ struct ResNetDepth {
   bool bottleneck;
 };
 constexpr std::array kResNetDepths{
-    ResNetDepth{20, {3, 3, 3, 0}, false},  ResNetDepth{28, {4, 4, 4, 0}, false},   ResNetDepth{32, {5, 5, 5, 0}, false},
-    ResNetDepth{44, {7, 7, 7, 0}, false},  ResNetDepth{56, {9, 9, 9, 0}, false},   ResNetDepth{110, {18, 18, 18, 0}, false},
-    ResNetDepth{18, {2, 2, 2, 2}, false},  ResNetDepth{34, {3, 4, 6, 3}, false},   ResNetDepth{50, {3, 4, 6, 3}, true},
+    ResNetDepth{20, {3, 3, 3, 0}, false},  ResNetDepth{28, {4, 4, 4, 0}, false},  ResNetDepth{32, {5, 5, 5, 0}, false},
+    ResNetDepth{44, {7, 7, 7, 0}, false},  ResNetDepth{56, {9, 9, 9, 0}, false},  ResNetDepth{110, {18, 18, 18, 0}, false},
+    ResNetDepth{18, {2, 2, 2, 2}, false},  ResNetDepth{34, {3, 4, 6, 3}, false},  ResNetDepth{50, {3, 4, 6, 3}, true},
     ResNetDepth{101, {3, 4, 23, 3}, true}, ResNetDepth{152, {3, 8, 36, 3}, true},
 };
 
@@ -61,7 +61,8 @@ std::optional<Found> find_resnet(std::string_view name, std::string_view rest) {
   const bool option_a = take_suffix(rest, "-a");
   const std::size_t dash = rest.find('-');
   const auto depth = number(rest.substr(0, dash));
-  const auto* row = std::find_if(kResNetDepths.begin(), kResNetDepths.end(), [&](const ResNetDepth& r) { return r.depth == depth; });
+  const auto* row =
+      std::find_if(kResNetDepths.begin(), kResNetDepths.end(), [&](const ResNetDepth& r) { return r.depth == depth; });
   if (row == kResNetDepths.end()) return std::nullopt;
   const bool three_stages = row->blocks[3] == 0;
   if (three_stages ? imagenet : option_a) return std::nullopt;
@@ -81,7 +82,9 @@ std::optional<Found> find_resnet(std::string_view name, std::string_view rest) {
                 fmt::format("{} blocks, {} channels, {} stem, shortcuts {}", row->bottleneck ? "bottleneck" : "basic", widths,
                             imagenet ? "conv7 + max-pool" : "conv3", option_a ? "padded (option A)" : "1x1 conv + BN"),
                 imagenet ? kImagenet : kCifar, imagenet ? 1000 : 10,
-                imagenet ? "imagenet" : option_a ? "resnet20-a" : "cifar10"};
+                imagenet   ? "imagenet"
+                : option_a ? "resnet20-a"
+                           : "cifar10"};
   found.architecture = [=, r = *row](Builder& b, Value x) {
     return resnet(b, x,
                   {.blocks = std::span(r.blocks).first(three_stages ? 3 : 4),
@@ -105,27 +108,50 @@ std::optional<Found> find(std::string_view name) {
                    return perceptron(b, x, std::array<std::int64_t, 3>{1024, 1024, 1024});
                  }};
   if (name == "twolp")
-    return Found{{own, "one hidden linear layer of 2048 with ReLU", kCifar, 10, "cifar10"}, [](Builder& b, Value x) {
-                   return perceptron(b, x, std::array<std::int64_t, 1>{2048});
-                 }};
+    return Found{{own, "one hidden linear layer of 2048 with ReLU", kCifar, 10, "cifar10"},
+                 [](Builder& b, Value x) { return perceptron(b, x, std::array<std::int64_t, 1>{2048}); }};
   if (take_prefix(rest, "convnet")) {
     const auto width = rest.empty() ? std::optional<std::int64_t>(64) : number(rest);
     if (!width) return std::nullopt;
     const std::int64_t w = *width;
-    return Found{{own, fmt::format("eight conv3 + BN + ReLU of {} to {} channels, two max-pools, linear", w, 4 * w), kCifar, 10,
-                  "cifar10"},
-                 [w](Builder& b, Value x) { return convnet(b, x, w); }};
+    return Found{
+        {own, fmt::format("eight conv3 + BN + ReLU of {} to {} channels, two max-pools, linear", w, 4 * w), kCifar, 10, "cifar10"},
+        [w](Builder& b, Value x) { return convnet(b, x, w); }};
   }
   if (take_prefix(rest, "resnet")) return find_resnet(name, rest);
   return std::nullopt;
 }
 
 constexpr std::array kListed{
-    "lenetzhu",           "convnet",             "convnet64",   "mlp",         "twolp",       "resnet20",
-    "resnet32",           "resnet44",            "resnet56",    "resnet110",   "resnet20-4",  "resnet28-10",
-    "resnet32-10",        "resnet20-a",          "resnet32-a",  "resnet44-a",  "resnet56-a",  "resnet110-a",
-    "resnet18",           "resnet34",            "resnet50",    "resnet101",   "resnet152",   "resnet18-w16",
-    "resnet18-w128",      "resnet18-imagenet",   "resnet34-imagenet", "resnet50-imagenet", "resnet101-imagenet",
+    "lenetzhu",
+    "convnet",
+    "convnet64",
+    "mlp",
+    "twolp",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet20-4",
+    "resnet28-10",
+    "resnet32-10",
+    "resnet20-a",
+    "resnet32-a",
+    "resnet44-a",
+    "resnet56-a",
+    "resnet110-a",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnet18-w16",
+    "resnet18-w128",
+    "resnet18-imagenet",
+    "resnet34-imagenet",
+    "resnet50-imagenet",
+    "resnet101-imagenet",
     "resnet152-imagenet",
 };
 

@@ -21,8 +21,9 @@ std::filesystem::path numbered(const std::filesystem::path& path, std::size_t i)
 }
 
 int body(int argc, char** argv) {
-  CLI::App app{"Computes the gradient of the training loss (mean cross-entropy) by a network's parameters on one's images and writes it "
-               "as safetensors: what a client of federated learning sends. gi_invert --gradient reads it."};
+  CLI::App app{
+      "Computes the gradient of the training loss (mean cross-entropy) by a network's parameters on one's images and writes it "
+      "as safetensors: what a client of federated learning sends. gi_invert --gradient reads it."};
   app.name("gi_client");
   NetworkOptions network;
   std::vector<std::string> images;

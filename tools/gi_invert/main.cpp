@@ -30,7 +30,8 @@ void print_results(const Settings& s, const Scene& scene, const inversion::RunRe
     }
     fmt::print("image {}: cost {:.4e}", number, run.trials[*image.trial].cost);
     if (image.score) {
-      fmt::print(", PSNR {:.2f} dB, SSIM {:.4f} (a constant image: {:.2f} dB)", image.score->psnr, image.score->ssim, image.score->constant_psnr);
+      fmt::print(", PSNR {:.2f} dB, SSIM {:.4f} (a constant image: {:.2f} dB)", image.score->psnr, image.score->ssim,
+                 image.score->constant_psnr);
       sum += image.score->psnr;
       ++scored;
     }
@@ -38,7 +39,8 @@ void print_results(const Settings& s, const Scene& scene, const inversion::RunRe
   }
   if (scored > 1) fmt::print("mean PSNR {:.2f} dB over {} images\n", sum / scored, scored);
   const std::filesystem::path folder = s.output;
-  fmt::print("{} {}\n", scored > 0 ? "pictures: " : "results:  ", scored > 0 ? (folder / "comparison.png").string() : folder.string());
+  fmt::print("{} {}\n",
+             scored > 0 ? "pictures: " : "results:  ", scored > 0 ? (folder / "comparison.png").string() : folder.string());
   fmt::print("report:    {}\n", (folder / "report.json").string());
 }
 

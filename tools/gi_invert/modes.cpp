@@ -36,7 +36,12 @@ inversion::RunOptions run_options(const Settings& s) {
   for (const std::string& pair : s.impl) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string::npos) throw UsageError(fmt::format("--impl: expected OP=KERNEL, got '{}'", pair));
-    o.force[pair.substr(0, equals)] = pair.substr(equals + 1);
+    const std::string op = pair.substr(0, equals), kernel = pair.substr(equals + 1);
+    bool known = false;
+    for (const kernels::Kernel& k : kernels::cpu_kernels(kernels::best_isa())) known |= k.op == op && k.name == kernel;
+    if (!known)
+      throw UsageError(fmt::format("--impl: {} has no kernel '{}'\n  hint: --explain-plan names those there are", op, kernel));
+    o.force[op] = kernel;
   }
   if (s.checkpoint_every > 0) o.journal = std::filesystem::path(s.output) / "journal";
   o.checkpoint_seconds = s.checkpoint_every;
@@ -73,7 +78,8 @@ void evaluate_candidate(const Settings& s) {
   const Scene scene = make_scene(s);
   const inversion::Problem& p = scene.problem;
   if (p.victims.size() != 1)
-    throw UsageError(fmt::format("--evaluate: expected one victim, got {}\n  hint: --batch makes several pictures one batch", p.victims.size()));
+    throw UsageError(
+        fmt::format("--evaluate: expected one victim, got {}\n  hint: --batch makes several pictures one batch", p.victims.size()));
   const models::TensorFile file = models::read_safetensors(s.evaluate);
   const models::TensorEntry* candidate = file.find("x");
   if (candidate == nullptr) throw IoError(fmt::format("{}: holds no tensor 'x'", s.evaluate));

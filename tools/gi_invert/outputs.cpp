@@ -23,7 +23,8 @@ std::string picture_name(const Scene& scene, const ImageResult& image) {
   return fmt::format("reconstruction_{:03}.png", image.victim * scene.problem.images + image.reconstruction);
 }
 
-void write_results(const fs::path& folder, const Scene& scene, const inversion::RunResult& run, const std::vector<ImageResult>& images) {
+void write_results(const fs::path& folder, const Scene& scene, const inversion::RunResult& run,
+                   const std::vector<ImageResult>& images) {
   const models::ImageShape& shape = scene.problem.model.image;
   const auto picture = [&](std::span<const double> planes) {
     return from_planes(planes, static_cast<int>(shape.channels), static_cast<int>(shape.height), static_cast<int>(shape.width));
@@ -59,9 +60,11 @@ void write_results(const fs::path& folder, const Scene& scene, const inversion::
   if (total == 0) return;
   const std::vector<std::int64_t> dims{total, shape.channels, shape.height, shape.width};
   const auto entry = [&](const char* name, const std::vector<double>& values) {
-    return models::TensorEntry::from(name, dims, Tensor::from({1, total, shape.channels, shape.height, shape.width}, values, dtype));
+    return models::TensorEntry::from(name, dims,
+                                     Tensor::from({1, total, shape.channels, shape.height, shape.width}, values, dtype));
   };
-  models::write_safetensors(folder / "reconstruction.safetensors", {.tensors = {entry("image", pixels), entry("x", x)}, .metadata = {}});
+  models::write_safetensors(folder / "reconstruction.safetensors",
+                            {.tensors = {entry("image", pixels), entry("x", x)}, .metadata = {}});
 }
 
 }  // namespace gi::tools

@@ -26,7 +26,8 @@ struct Timings {
 };
 
 /// report.json. Errors IoError.
-void write_report(const std::filesystem::path& folder, const Settings& settings, const Scene& scene, const inversion::AttackRun& attack,
-                  const inversion::RunResult& run, const std::vector<ImageResult>& images, const Timings& timings);
+void write_report(const std::filesystem::path& folder, const Settings& settings, const Scene& scene,
+                  const inversion::AttackRun& attack, const inversion::RunResult& run, const std::vector<ImageResult>& images,
+                  const Timings& timings);
 
 }  // namespace gi::tools

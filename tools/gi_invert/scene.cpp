@@ -104,7 +104,8 @@ Counts count_images(const Settings& s) {
     const std::int64_t images = s.shape.empty() ? 1 : parse_extents("--shape", s.shape, 4, 4)[0];
     return {static_cast<std::int64_t>(s.gradients.size()), images};
   }
-  if (!s.shape.empty() && !s.images.empty()) throw UsageError("--shape: goes with --gradient; pictures are counted, --size gives their size");
+  if (!s.shape.empty() && !s.images.empty())
+    throw UsageError("--shape: goes with --gradient; pictures are counted, --size gives their size");
   if (s.images.empty()) return {1, s.shape.empty() ? 1 : parse_extents("--shape", s.shape, 4, 4)[0]};
   const auto n = static_cast<std::int64_t>(s.images.size());
   return s.batch ? Counts{1, n} : Counts{n, 1};
@@ -124,9 +125,10 @@ Scene make_scene(const Settings& s) {
   const Counts counts = count_images(s);
   scene.labels_known = s.both_sides() ? s.labels_known : !s.labels.empty();
   if (!scene.labels_known && counts.images > 1)
-    throw UsageError(fmt::format("--labels: {} images share a gradient; labels can be recovered for a single one only\n"
-                                 "  hint: tell the attack their classes with --labels",
-                                 counts.images));
+    throw UsageError(
+        fmt::format("--labels: {} images share a gradient; labels can be recovered for a single one only\n"
+                    "  hint: tell the attack their classes with --labels",
+                    counts.images));
   scene.problem = empty_problem(s);
   inversion::Problem& p = scene.problem;
   if (s.both_sides()) play_client(s, scene);

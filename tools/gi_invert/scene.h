@@ -13,12 +13,12 @@ namespace gi::tools {
 
 struct Scene {
   inversion::Problem problem;
-  std::vector<std::vector<double>> truth;        ///< a victim: pixels [N,C,H,W] in [0,1]; empty when unknown
-  std::vector<std::string> truth_files;          ///< an image
-  std::vector<std::int64_t> true_labels;         ///< an image; empty when unknown
-  bool labels_known = true;                      ///< told to the attacker, not recovered
-  std::vector<double> losses;                    ///< a victim: the client's, empty when unknown
-  std::map<std::string, std::string> hashes;     ///< of every file read
+  std::vector<std::vector<double>> truth;     ///< a victim: pixels [N,C,H,W] in [0,1]; empty when unknown
+  std::vector<std::string> truth_files;       ///< an image
+  std::vector<std::int64_t> true_labels;      ///< an image; empty when unknown
+  bool labels_known = true;                   ///< told to the attacker, not recovered
+  std::vector<double> losses;                 ///< a victim: the client's, empty when unknown
+  std::map<std::string, std::string> hashes;  ///< of every file read
   double client_seconds = 0;
 };
 

@@ -17,7 +17,8 @@ std::vector<ImageResult> score(const Scene& scene, const inversion::RunResult& r
       if (!scene.truth.empty()) match = inversion::match_images(scene.truth[v], all, static_cast<int>(p.images));
     }
     for (std::int64_t i = 0; i < p.images; ++i) {
-      ImageResult r{.victim = static_cast<std::int64_t>(v), .index = i, .reconstruction = match.empty() ? i : match[i], .trial = run.best[v]};
+      ImageResult r{
+          .victim = static_cast<std::int64_t>(v), .index = i, .reconstruction = match.empty() ? i : match[i], .trial = run.best[v]};
       if (r.trial) r.pixels.assign(all.begin() + r.reconstruction * count, all.begin() + (r.reconstruction + 1) * count);
       if (r.trial && !scene.truth.empty()) {
         const auto truth = std::span(scene.truth[v]).subspan(i * count, count);

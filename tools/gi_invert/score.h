@@ -16,10 +16,10 @@ struct Score {
 
 /// One true image (or, where the truth is unknown, one reconstructed image) and what belongs to it.
 struct ImageResult {
-  std::int64_t victim = 0, index = 0;          ///< of the true image within the victim's
-  std::int64_t reconstruction = 0;             ///< its place in the victim's reconstruction; index itself when nothing is known
-  std::optional<std::size_t> trial;            ///< the chosen one; none: no restart has a finite cost
-  std::vector<double> pixels;                  ///< [C,H,W] in [0,1]; empty without a trial
+  std::int64_t victim = 0, index = 0;  ///< of the true image within the victim's
+  std::int64_t reconstruction = 0;     ///< its place in the victim's reconstruction; index itself when nothing is known
+  std::optional<std::size_t> trial;    ///< the chosen one; none: no restart has a finite cost
+  std::vector<double> pixels;          ///< [C,H,W] in [0,1]; empty without a trial
   std::optional<Score> score;
 };
 

@@ -15,7 +15,8 @@ using Values = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 /// Published settings under the names they are known by.
 const std::map<std::string, Values> kPresets{
-    {"invertinggradients", {{"steps", {"24000"}}, {"lr", {"0.1"}}, {"tv", {"0.2"}}, {"sign", {"yes"}}, {"box", {"yes"}}, {"decay", {"step"}}}},
+    {"invertinggradients",
+     {{"steps", {"24000"}}, {"lr", {"0.1"}}, {"tv", {"0.2"}}, {"sign", {"yes"}}, {"box", {"yes"}}, {"decay", {"step"}}}},
 };
 
 CLI::Option* add_files(CLI::App& app, const std::string& name, std::vector<std::string>& target, const std::string& help) {
@@ -29,10 +30,13 @@ CLI::Option* add_files(CLI::App& app, const std::string& name, std::vector<std::
 void check(const Settings& s) {
   if (s.list_models) return;
   if (!s.images.empty() && !s.gradients.empty())
-    throw UsageError(fmt::format("'{}': pictures and --gradient do not go together\n  hint: --truth {} scores a result with a picture",
-                                 s.images.front(), s.images.front()));
+    throw UsageError(
+        fmt::format("'{}': pictures and --gradient do not go together\n  hint: --truth {} scores a result with a picture",
+                    s.images.front(), s.images.front()));
   if (s.images.empty() && s.gradients.empty() && !(s.explain_plan && !s.network.model.empty()))
-    throw UsageError("nothing to invert\n  hint: gi_invert photo.jpg --model lenetzhu, or gi_invert --gradient FILE --weights FILE --model NAME");
+    throw UsageError(
+        "nothing to invert\n  hint: gi_invert photo.jpg --model lenetzhu, or gi_invert --gradient FILE --weights FILE --model "
+        "NAME");
   if (!s.gradients.empty() && s.network.weights.empty() && !s.explain_plan)
     throw UsageError("--weights: not given\n  hint: the server knows the network the gradient was taken from; so must gi_invert");
   if (!s.truth.empty() && s.both_sides()) throw UsageError("--truth: goes with --gradient; a given picture is its own truth");
@@ -47,21 +51,31 @@ Settings parse_settings(int argc, char** argv) {
   Settings s;
   CLI::App app{
       "Shows what an honest-but-curious server of federated learning sees of the images behind a gradient.\n\n"
-      "gi_invert photo.jpg --model lenetzhu plays both sides: computes the client's gradient, forgets the picture, reconstructs it from "
-      "the gradient and compares. gi_invert --gradient g.safetensors --weights w.safetensors --model resnet20 plays the server alone.\n\n"
-      "The attack is that of Geiping et al., Inverting Gradients, NeurIPS 2020: cosine matching with signed Adam and total variation. "
-      "Defaults are those of the paper's table of CIFAR-10 results (4800 iterations, learning rate 0.1, TV 0.01, one start); --preset "
+      "gi_invert photo.jpg --model lenetzhu plays both sides: computes the client's gradient, forgets the picture, reconstructs it "
+      "from "
+      "the gradient and compares. gi_invert --gradient g.safetensors --weights w.safetensors --model resnet20 plays the server "
+      "alone.\n\n"
+      "The attack is that of Geiping et al., Inverting Gradients, NeurIPS 2020: cosine matching with signed Adam and total "
+      "variation. "
+      "Defaults are those of the paper's table of CIFAR-10 results (4800 iterations, learning rate 0.1, TV 0.01, one start); "
+      "--preset "
       "invertinggradients is the longer setting later work compares with (24000 iterations, TV 0.2)."};
   app.name("gi_invert");
   app.get_formatter()->column_width(34);
-  const auto in = [&](const char* group, CLI::Option* option) { option->group(group); return option; };
+  const auto in = [&](const char* group, CLI::Option* option) {
+    option->group(group);
+    return option;
+  };
 
   const char* g = "What is inverted";
-  app.add_option("images", s.images, "Pictures, PNG or JPEG: several victims, or with --batch one client's batch")->type_name("FILE")->group(g);
+  app.add_option("images", s.images, "Pictures, PNG or JPEG: several victims, or with --batch one client's batch")
+      ->type_name("FILE")
+      ->group(g);
   in(g, app.add_flag("--batch", s.batch, "The pictures are one batch with one gradient"));
   in(g, add_files(app, "--gradient", s.gradients, "A received gradient, safetensors; repeated for several victims"));
   in(g, app.add_option("--shape", s.shape, "Images behind one --gradient: 1x3x32x32 (NxCxHxW)")->type_name("SHAPE"));
-  in(g, add_files(app, "--truth", s.truth, "The picture behind --gradient, to score the result; the attack never sees it"));
+  in(g, app.add_option("--truth", s.truth, "The picture behind --gradient, to score the result; the attack never sees it")
+            ->type_name("FILE"));
   in(g, add_wholes(app, "--labels", s.labels, 0, 1000000, "Class of every image; without it drawn from the seed, or recovered"));
   in(g, add_yes_no(app, "--labels-known", s.labels_known, "Whether the attacker is told the labels or recovers them"));
   in(g, add_wholes(app, "--crop", s.crop, 0, 1 << 24, "X,Y,W,H: only this part of every picture"));
@@ -71,7 +85,8 @@ Settings parse_settings(int argc, char** argv) {
 
   g = "Attack";
   std::string decay = "step";
-  in(g, app.add_option("--preset", s.preset, "Published settings, before which everything given goes: invertinggradients")->type_name("NAME"));
+  in(g, app.add_option("--preset", s.preset, "Published settings, before which everything given goes: invertinggradients")
+            ->type_name("NAME"));
   in(g, add_whole(app, "--steps", s.attack.steps, 1, 1000000, "Iterations"));
   in(g, add_real(app, "--lr", s.attack.learning_rate, 0, 1e6, "Learning rate"));
   in(g, add_real(app, "--tv", s.attack.tv, 0, 1e6, "Weight of total variation"));
@@ -85,19 +100,23 @@ Settings parse_settings(int argc, char** argv) {
   in(g, add_choice(app, "--dtype", s.dtype, {"f32", "f64"}, "Numbers of the attack and of the gradient"));
   in(g, add_choice(app, "--device", s.device, {"auto", "cpu", "cuda"}, "Where"));
   in(g, add_whole(app, "--threads", s.threads, 1, 4096, "Threads; the result does not depend on them")->default_str("all cores"));
-  in(g, add_whole(app, "--lanes", s.lanes, 1, 64, "Trials side by side in vector lanes: 1, or the processor's pack")->default_str("by their number"));
+  in(g, add_whole(app, "--lanes", s.lanes, 1, 64, "Trials side by side in vector lanes: 1, or the processor's pack")
+            ->default_str("by their number"));
   in(g, add_whole(app, "--memory", s.memory_mib, 1, 1 << 24, "MiB to stay within")->default_str("what is available"));
-  in(g, add_files(app, "--impl", s.impl, "OP=KERNEL: this kernel and no other, as --explain-plan names them")->type_name("OP=KERNEL"));
+  in(g,
+     add_files(app, "--impl", s.impl, "OP=KERNEL: this kernel and no other, as --explain-plan names them")->type_name("OP=KERNEL"));
   in(g, add_real(app, "--checkpoint-every", s.checkpoint_every, 0, 1e9, "Seconds between savings of the journal; 0: no journal"));
   in(g, app.add_flag("--resume", s.resume, "Go on with the run whose journal is in the output folder, if there is one"));
 
   g = "Instead of an attack";
-  in(g, app.add_option("--evaluate", s.evaluate, "Distances, TV and derivatives at a candidate: tensor x [N,C,H,W], normalised")->type_name("FILE"));
+  in(g, app.add_option("--evaluate", s.evaluate, "Distances, TV and derivatives at a candidate: tensor x [N,C,H,W], normalised")
+            ->type_name("FILE"));
   in(g, app.add_flag("--explain-plan", s.explain_plan, "Kernels with reasons, memory, work and a guess of the time; runs nothing"));
   in(g, app.add_flag("--list-models", s.list_models, "The networks there are"));
 
   app.add_option("--output", s.output, "Folder for the results")->type_name("DIR")->capture_default_str();
-  app.add_option("--config", s.config, "A TOML file of these options without dashes; the command line goes before it")->type_name("FILE");
+  app.add_option("--config", s.config, "A TOML file of these options without dashes; the command line goes before it")
+      ->type_name("FILE");
   app.set_version_flag("--version", version_line("gi_invert"));
 
   parse_command_line(app, argc, argv);
