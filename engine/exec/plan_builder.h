@@ -1,0 +1,109 @@
+// Program -> Plan. The class in three files by subject: plan_builder.cpp the pipeline and kernel choice, plan_values.cpp where
+// values lie and how they are read, plan_memory.cpp lifetimes, the arena and constants. Private to engine/exec.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/exec/plan.h"
+#include "engine/passes/fuse.h"
+
+namespace gi {
+
+class PlanBuilder {
+ public:
+  PlanBuilder(const Program& program, const PlanOptions& options);
+  Plan build();
+
+ private:
+  using Memory = Plan::Memory;
+
+  /// A buffer: where it lies, and from which to which iteration step it lives if it is in the arena.
+  struct Store {
+    Memory memory = Memory::arena;
+    std::size_t offset = 0, bytes = 0;
+    int first = 0, last = 0;
+    std::optional<NodeId> constant;  ///< leaf whose data fills it
+    std::optional<double> scalar;    ///< or this number
+  };
+  /// How a value is read: a store and a layout over it.
+  struct Ref {
+    int store = -1;
+    kernels::Layout layout;
+    bool uniform = false;
+  };
+  struct StepStores {
+    std::vector<int> in, out;
+  };
+  /// What a step reads and writes. `ids`, if given, name the operands, so that those no kernel takes as they are can be copied
+  /// into the plain layout first.
+  struct StepValues {
+    std::vector<Ref> in, out;
+    std::vector<NodeId> ids;
+    bool uniform = false;      ///< computed once for all trials
+    bool iterates = false;     ///< in every iteration, not only in the setup
+    bool over_trials = false;  ///< sums over the trial axis: uniform operands are read once a trial
+  };
+
+  // plan_builder.cpp
+  void emit(const passes::Cluster& cluster);
+  /// Chooses the kernel and appends the step.
+  void add_step(Plan::Step step, std::string_view op, DType dtype, StepValues values);
+  /// The first kernel of the op's list that takes these operands; null with the reasons in `declined`.
+  const kernels::Kernel* choose(const Plan::Step& step, std::string_view op, DType dtype, std::int64_t lanes,
+                                std::string& declined) const;
+  void make_chain(const passes::Cluster& cluster, kernels::ElementwiseChain& chain, std::vector<NodeId>& operands,
+                  std::vector<NodeId>& results) const;
+  bool published(NodeId id) const;
+  bool read_outside(NodeId id, const std::vector<NodeId>& members) const;
+  double flops(NodeId id) const;
+  std::string describe(const passes::Cluster& cluster, const std::vector<NodeId>& operands,
+                       const std::vector<NodeId>& results) const;
+
+  // plan_values.cpp
+  DType dtype_of(const Shape& s) const { return s.scalar() ? DType::f64 : plan_.options_.dtype; }
+  /// Dense layout of a value computed or bound with shape `s`.
+  kernels::Layout own_layout(const Shape& s, bool uniform) const;
+  static std::size_t bytes_of(const kernels::Layout& l);
+  int new_store(Memory memory, std::size_t bytes);
+  void allocate(Store& store);
+  void place_leaves();
+  /// Node `id` as a store and a layout; views are followed, and copied where no strides express them.
+  Ref resolve(NodeId id);
+  Ref broadcast(NodeId id, Ref from) const;
+  Ref reshaped(NodeId id, Ref from);
+  /// A dense copy of node `id`, read as `from`, in the Plan's own layout (uniform values stay uniform unless `splat`).
+  Ref copied(NodeId id, const Ref& from, bool splat = false);
+  void commit(const Program::Update& u);
+  void publish(const Program::Output& o);
+
+  // plan_memory.cpp
+  /// Gives arena stores their offsets.
+  void place_arena();
+  /// For each store the one whose memory it takes: a chain's result may take the place of an operand that dies with it.
+  std::vector<int> homes();
+  void settle();
+  void fill_constants();
+  void finish();
+
+  static constexpr int kForever = 1 << 30;
+
+  Plan plan_;
+  Program program_;
+  const Graph& g_;
+  std::vector<char> uniform_, iterates_;
+  std::int64_t blocks_ = 1;  ///< trials / lanes
+  std::vector<Ref> roots_;
+  std::vector<std::vector<NodeId>> readers_;
+  std::vector<Store> stores_;
+  std::map<std::pair<NodeId, bool>, Ref> copies_;
+  std::vector<StepStores> setup_stores_, iteration_stores_;
+  std::vector<int> commit_stores_;
+};
+
+}  // namespace gi
