@@ -39,8 +39,8 @@ extern template void multiply<float, true>(const TileJob&, std::int64_t, std::in
 extern template void multiply<double, false>(const TileJob&, std::int64_t, std::int64_t);
 extern template void multiply<double, true>(const TileJob&, std::int64_t, std::int64_t);
 
-/// A register tile of many rows has at most this many columns.
-inline constexpr std::int64_t kMaxTileColumns = 4;
+/// A register tile of many rows has at most this many columns. Without fused multiply-add a product takes a register too.
+inline constexpr std::int64_t kMaxTileColumns = kIsa == Isa::portable ? 3 : 4;
 
 /// Rows of one register tile when there are `rows` and `columns` in all: what callers should hand over at a time to keep
 /// the tile's part of w in the first cache.

@@ -60,7 +60,8 @@ struct Rows {
 
 /// One square of kElements a side, of which the first `rows` and `columns` are there.
 template <class Scalar, bool Add, bool Whole>
-[[gnu::always_inline]] inline void transpose_square(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns, Rows<Scalar> to) {
+[[gnu::always_inline]] inline void transpose_square(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns,
+                                                    Rows<Scalar> to) {
   constexpr int n = kElements<Scalar>;
   Vector<Scalar> a[n] = {}, b[n];
 #pragma GCC unroll 16

@@ -106,9 +106,10 @@ std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t
   std::int64_t count = 0;
   for (std::int64_t r = 0; r < gather.h.filter; ++r)
     for (std::int64_t s = 0; s < gather.w.filter; ++s)
-      if (gather.h.phase(r) == phase_h && gather.w.phase(s) == phase_w)
-        taps[count++] = {((gather.h.offset(r) - gather.h.lowest()) * gather.pitch + gather.w.offset(s) - gather.w.lowest()) * x_bytes,
-                         (r * gather.w.filter + s) * w_bytes};
+      if (gather.h.phase(r) == phase_h && gather.w.phase(s) == phase_w) {
+        const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
+        taps[count++] = {(down * gather.pitch + right) * x_bytes, (r * gather.w.filter + s) * w_bytes};
+      }
   return count;
 }
 
@@ -269,7 +270,8 @@ void correlate_run(const Arguments& args) {
         window.row = p * geo.stride_h - geo.pad_h;
         window.rows = sizes.h.window(sizes.block_rows);
         copy_window<Scalar>(window, x_image, x.shared(), slab);
-        correlate_block<Scalar>(geo, sizes, slab, g_image, g.shared(), taps, p, at_most(p + sizes.block_rows, geo.p), n > 0 || p > 0, dw);
+        const std::int64_t end = at_most(p + sizes.block_rows, geo.p);
+        correlate_block<Scalar>(geo, sizes, slab, g_image, g.shared(), taps, p, end, n > 0 || p > 0, dw);
       }
     }
   }

@@ -136,7 +136,8 @@ void copy_source(const Gather& gather, const Scalar* source, std::int64_t i0, Sc
       const Scalar* from = source + c * gather.h.source * gather.w.source + column + across.first * step_w;
       Scalar* const rows = to + c * gather.slab_channel + image * gather.image_rows * gather.pitch + across.first;
       for (std::int64_t i = down.first; i < down.last; ++i)
-        copy_strided(from + (row + i * gather.h.step()) * gather.w.source, step_w, across.last - across.first, rows + i * gather.pitch);
+        copy_strided(from + (row + i * gather.h.step()) * gather.w.source, step_w, across.last - across.first,
+                     rows + i * gather.pitch);
     }
   }
 }
@@ -165,7 +166,8 @@ void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filter
         for (std::int64_t c = 0; c < gather.in; c += chunk) {
           job.channels = at_most(chunk, gather.in - c);
           job.x = reinterpret_cast<const std::byte*>(slab + (group * gather.in + c) * gather.slab_channel);
-          job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out + c * gather.filter_in);
+          job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out +
+                                                     c * gather.filter_in);
           job.out = reinterpret_cast<std::byte*>(sums + (group * gather.out + k) * gather.sums_channel);
           job.accumulate = accumulate || c > 0;
           multiply<Scalar, true>(job, tile, columns);
@@ -332,16 +334,19 @@ void correlate_run(const Arguments& args) {
   const std::int64_t scalar = sizeof(Scalar), x_image = geo.c * sizes.channel, g_image = pixels * geo.groups * sizes.padded_k;
   for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * sizes.padded_k * scalar, q * geo.stride_w * scalar};
   for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+    const Scalar* const x_trial = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
+    const Scalar* const g_trial = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
     Scalar* const dw = args.out[0].as<Scalar>() + t * geo.k * filter;
     for (std::int64_t n0 = 0; n0 < batch; n0 += sizes.images) {
       const std::int64_t images = at_most(sizes.images, batch - n0);
       for (std::int64_t n = 0; n < images; ++n) {
-        copy_padded(geo, sizes, args.in[0].as<Scalar>() + t * args.in[0].strides[0] + (n0 + n) * geo.c * geo.h * geo.w, x + n * x_image);
-        transpose_g(geo, sizes, args.in[1].as<Scalar>() + t * args.in[1].strides[0] + (n0 + n) * geo.k * pixels, g + n * g_image);
+        copy_padded(geo, sizes, x_trial + (n0 + n) * geo.c * geo.h * geo.w, x + n * x_image);
+        transpose_g(geo, sizes, g_trial + (n0 + n) * geo.k * pixels, g + n * g_image);
       }
       for (std::int64_t group = 0; group < geo.groups; ++group) {
         for (std::int64_t k = 0; k < geo.k_per_group(); k += sizes.tile_k) {
-          const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k), tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
+          const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k);
+          const std::int64_t tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
           for (std::int64_t c = 0; c < geo.c_per_group(); c += sizes.tile_c) {
             const std::int64_t channels = at_most(sizes.tile_c, geo.c_per_group() - c);
             for (std::int64_t n = 0; n < images; ++n)

@@ -1,4 +1,4 @@
-// Chains of elementwise ops, block by block through registers of kBlock scalars that stay in the first-level cache.
+// Chains of elementwise ops, block by block through registers of 4 KiB that stay in the first-level cache.
 //
 // Packs are only scalars here: the lanes become one more innermost axis, along which shared operands have stride 0. Axes
 // are merged as far as every operand allows; what is left is seen as planes of rows of scalars, and a block is a piece of
@@ -6,64 +6,19 @@
 #include "kernels/elementwise/elementwise.h"
 
 #include "kernels/common/variants.h"
-#include "kernels/common/vector.h"
-#include "kernels/common/vector_math.h"
+#include "kernels/elementwise/instructions.h"
 
 namespace gi::kernels::GI_ISA {
 namespace {
 
 using Chain = ElementwiseChain;
-constexpr std::int64_t kBlock = 512;
+template <class S>
+constexpr std::int64_t kBlock = 4096 / sizeof(S);
 constexpr int kAxes = kMaxRank + 1;
 constexpr int kRegisters = Chain::kMaxInputs + Chain::kMaxInstructions;
 
 constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 constexpr std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
-// ---- instructions over n scalars, a multiple of kLanes ----
-
-// Operands may be one another, and the result may be an operand, element for element.
-template <class S, class F>
-[[gnu::always_inline]] inline void map(S* out, const S* x, const S* y, std::int64_t n, F f) {
-  using V = Vector<S>;
-  V* o = reinterpret_cast<V*>(out);
-  const V* a = reinterpret_cast<const V*>(x);
-  const V* b = reinterpret_cast<const V*>(y);
-  for (std::int64_t i = 0; i < n / kElements<S>; ++i) o[i] = f(V(a[i]), V(b[i]));
-}
-
-template <class S>
-void execute(const Chain::Instruction& code, S* out, const S* x, const S* y, std::int64_t n) {
-  using V = Vector<S>;
-  const V a = broadcast(static_cast<S>(code.a)), b = broadcast(static_cast<S>(code.b));
-  const V zero{}, one = broadcast(S(1));
-  switch (code.op) {
-    case Elementwise::copy: return map(out, x, y, n, [=](V x, V) { return x; });
-    case Elementwise::add: return map(out, x, y, n, [=](V x, V y) { return x + y; });
-    case Elementwise::sub: return map(out, x, y, n, [=](V x, V y) { return x - y; });
-    case Elementwise::mul: return map(out, x, y, n, [=](V x, V y) { return x * y; });
-    case Elementwise::div: return map(out, x, y, n, [=](V x, V y) { return x / y; });
-    case Elementwise::scale: return map(out, x, y, n, [=](V x, V) { return a * x; });
-    case Elementwise::offset: return map(out, x, y, n, [=](V x, V) { return x + a; });
-    case Elementwise::exp: return map(out, x, y, n, [=](V x, V) { return exp_of(x); });
-    case Elementwise::log: return map(out, x, y, n, [=](V x, V) { return log_of(x); });
-    case Elementwise::sqrt: return map(out, x, y, n, [=](V x, V) { return sqrt_of(x); });
-    case Elementwise::rsqrt: return map(out, x, y, n, [=](V x, V) { return one / sqrt_of(x); });
-    case Elementwise::recip: return map(out, x, y, n, [=](V x, V) { return one / x; });
-    case Elementwise::tanh: return map(out, x, y, n, [=](V x, V) { return tanh_of(x); });
-    case Elementwise::sigmoid: return map(out, x, y, n, [=](V x, V) { return sigmoid_of(x); });
-    case Elementwise::abs: return map(out, x, y, n, [=](V x, V) { return abs_of(x); });
-    case Elementwise::sign: return map(out, x, y, n, [=](V x, V) { return x > zero ? one : x < zero ? -one : zero; });
-    case Elementwise::relu_mask: return map(out, x, y, n, [=](V x, V y) { return y <= zero ? zero : x; });
-    case Elementwise::leaky_relu_mask: return map(out, x, y, n, [=](V x, V y) { return y > zero ? x : a * x; });
-    case Elementwise::clamp: return map(out, x, y, n, [=](V x, V y) { return y <= a ? a : y >= b ? b : x; });
-    case Elementwise::clamp_mask: return map(out, x, y, n, [=](V x, V y) { return (a < y) & (y < b) ? x : zero; });
-    case Elementwise::maximum: return map(out, x, y, n, [=](V x, V y) { return x > y ? x : y; });
-    case Elementwise::minimum: return map(out, x, y, n, [=](V x, V y) { return x < y ? x : y; });
-  }
-}
-
-// ---- operands ----
 
 struct Operand {
   const void* data;
@@ -87,28 +42,6 @@ struct Range {
   std::int64_t plane, planes, row, rows, column, columns;
   std::int64_t count() const { return planes * rows * columns; }
 };
-
-template <class S, class From>
-void gather_plane(S* to, const From* from, std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t stride) {
-  if (stride == 1 && (rows == 1 || row_stride == columns)) {
-    for (std::int64_t i = 0; i < rows * columns; ++i) to[i] = static_cast<S>(from[i]);
-  } else if (stride == 0 && columns == kLanes) {  // an operand that the trials in the lanes share
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (int i = 0; i < kLanes; ++i) to[r * kLanes + i] = static_cast<S>(from[r * row_stride]);
-  } else if (stride == 1 && columns == kLanes) {  // one that changes with the trial, but not along some axis
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (int i = 0; i < kLanes; ++i) to[r * kLanes + i] = static_cast<S>(from[r * row_stride + i]);
-  } else {
-    for (std::int64_t r = 0; r < rows; ++r, to += columns, from += row_stride) {
-      if (stride == 0) {
-        const S value = static_cast<S>(*from);
-        for (std::int64_t i = 0; i < columns; ++i) to[i] = value;
-      } else {
-        for (std::int64_t i = 0; i < columns; ++i) to[i] = static_cast<S>(from[i * stride]);
-      }
-    }
-  }
-}
 
 template <class S>
 S* copy_numbers(S* to, const S* from, std::int64_t n) {
@@ -187,9 +120,9 @@ void Runner<S>::choose_block() {
   s.columns = s.extent[s.axes - 1];
   s.rows = s.extent[s.axes - 2];
   for (int axis = 0; axis < s.axes - 2; ++axis) s.planes *= s.extent[axis];
-  s.block_columns = min_of(s.columns, kBlock);
-  s.block_rows = min_of(s.rows, max_of(1, kBlock / s.columns));
-  s.block_planes = min_of(s.planes, max_of(1, kBlock / (s.rows * s.columns)));
+  s.block_columns = min_of(s.columns, kBlock<S>);
+  s.block_rows = min_of(s.rows, max_of(1, kBlock<S> / s.columns));
+  s.block_planes = min_of(s.planes, max_of(1, kBlock<S> / (s.rows * s.columns)));
 
   for (int i = 0; i < inputs_; ++i) {
     Operand& operand = operands_[i];
@@ -224,7 +157,7 @@ void Runner<S>::assign_registers() {
   S* free[kRegisters];
   int free_count = 0;
   S* next = reinterpret_cast<S*>(args_.scratch);
-  for (int r = 0; r < inputs_; ++r, next += kBlock) buffer_[r] = next;
+  for (int r = 0; r < inputs_; ++r, next += kBlock<S>) buffer_[r] = next;
   for (int i = 0; i < instructions_; ++i) {
     const Chain::Instruction& code = chain_.code.data()[i];
     const int x = static_cast<int>(code.x), y = static_cast<int>(code.y);
@@ -233,7 +166,7 @@ void Runner<S>::assign_registers() {
     if (arity(code.op) == 2 && y != x && y >= inputs_ && last_use[y] == i) free[free_count++] = buffer_[y];
     const int r = inputs_ + i;
     if (free_count > 0) buffer_[r] = free[--free_count];
-    else buffer_[r] = next, next += kBlock;
+    else buffer_[r] = next, next += kBlock<S>;
     if (last_use[r] == i) free[free_count++] = buffer_[r];  // nobody reads it
     written_to_[r] = -1;
   }
@@ -269,7 +202,7 @@ const S* Runner<S>::operand_block(int i, const Range& range, bool whole_vectors)
 
   S* to = buffer_[i];
   const bool fixed = range.planes == 1 || operand.same_in_planes;  // the offset says it all
-  if (fixed && offset == operand.filled && range.count() <= operand.filled_count) return to;
+  if (offset == operand.filled && range.count() <= operand.filled_count) return to;
   for (std::int64_t p = 0; p < range.planes; ++p, to += range.rows * range.columns) {
     if (p > 0 && !operand.same_in_planes) offset = plane_offset(operand, range.plane + p);
     if (operand.converted) {
@@ -302,8 +235,8 @@ void Runner<S>::run_block(const Range& range, std::int64_t out_offset) {
   }
   // Nothing but a result that is an operand itself can still be overwritten by another output: it steps aside first.
   const S* result[Chain::kMaxOutputs];
-  S* aside = reinterpret_cast<S*>(args_.scratch) + (inputs_ + instructions_) * kBlock;
-  for (int o = 0; o < outputs_; ++o, aside += kBlock) {
+  S* aside = reinterpret_cast<S*>(args_.scratch) + (inputs_ + instructions_) * kBlock<S>;
+  for (int o = 0; o < outputs_; ++o, aside += kBlock<S>) {
     const int r = static_cast<int>(chain_.result.data()[o]);
     result[o] = r < inputs_ ? copy_numbers(aside, value[r], n) : value[r];
   }
@@ -345,7 +278,8 @@ const char* declines(const Problem& problem) {
 template <class Real>
 std::size_t scratch_bytes(const Problem& problem) {
   const auto& chain = *static_cast<const Chain*>(problem.attrs);
-  return static_cast<std::size_t>((chain.inputs + chain.instructions + chain.outputs) * kBlock) * sizeof(ScalarOf<Real>);
+  return static_cast<std::size_t>((chain.inputs + chain.instructions + chain.outputs) * kBlock<ScalarOf<Real>>) *
+         sizeof(ScalarOf<Real>);
 }
 
 template <class Real>

@@ -89,10 +89,39 @@ void put(std::byte* data, DType dtype, std::int64_t i, double value) {
   else reinterpret_cast<double*>(data)[i] = value;
 }
 double get(const std::byte* data, DType dtype, std::int64_t i) {
-  return dtype == DType::f32 ? static_cast<double>(reinterpret_cast<const float*>(data)[i]) : reinterpret_cast<const double*>(data)[i];
+  return dtype == DType::f32 ? static_cast<double>(reinterpret_cast<const float*>(data)[i])
+                             : reinterpret_cast<const double*>(data)[i];
 }
 
 }  // namespace
+
+std::vector<Isa> isas() {
+  std::vector<Isa> list;
+  for (int i = 0; i <= static_cast<int>(best_isa()); ++i) list.push_back(static_cast<Isa>(i));
+  return list;
+}
+
+std::vector<std::int64_t> lanes_of(Isa isa) { return {1, pack_lanes(isa)}; }
+
+std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes) {
+  std::vector<Kernel> list;
+  for (const Kernel& k : cpu_kernels(isa))
+    if (k.op == op && k.dtype == dtype && k.lanes == lanes) list.push_back(k);
+  return list;
+}
+
+std::vector<Kernel> all_kernels_of(std::string_view op, DType dtype) {
+  std::vector<Kernel> list;
+  for (Isa isa : isas())
+    for (std::int64_t lanes : lanes_of(isa))
+      for (const Kernel& k : kernels_of(op, isa, dtype, lanes)) list.push_back(k);
+  return list;
+}
+
+std::string describe(const Kernel& k) {
+  return std::string(k.name) + " " + kIsaNames[static_cast<std::size_t>(k.isa)] + (k.dtype == DType::f32 ? " f32" : " f64") + " x" +
+         std::to_string(k.lanes);
+}
 
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
                    std::span<const int> trials) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/api/kernel.h"
@@ -29,10 +30,19 @@ struct Output {
 };
 
 struct Outcome {
-  std::string declined;                   ///< the reason, or empty
-  std::string fault;                      ///< memory written that is not the kernel's, or empty
-  std::vector<std::vector<double>> out;   ///< [output][place][...]
+  std::string declined;                  ///< the reason, or empty
+  std::string fault;                     ///< memory written that is not the kernel's, or empty
+  std::vector<std::vector<double>> out;  ///< [output][place][...]
 };
+
+/// The instruction sets this processor has, and the two forms kernels come in: one trial, and trials in the lanes.
+std::vector<Isa> isas();
+std::vector<std::int64_t> lanes_of(Isa isa);
+std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes);
+/// The same for all instruction sets and lanes.
+std::vector<Kernel> all_kernels_of(std::string_view op, DType dtype);
+/// "trial_lanes_direct avx2 f32 x8"
+std::string describe(const Kernel& kernel);
 
 /// Place p, counted through blocks and lanes, works on trial trials[p].
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
