@@ -10,6 +10,7 @@
 
 namespace gi {
 
+using kernels::ElementwiseChain;
 using kernels::Layout;
 
 namespace {
@@ -93,10 +94,15 @@ void PlanBuilder::fill_constants() {
 }
 
 void PlanBuilder::finish() {
-  std::uint64_t h = 1469598103934665603ull;  // FNV-1a over the printed plan
-  for (const char c : plan_.explain()) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  for (std::size_t i = 0; i < plan_.constants_.size(); ++i)
-    h = (h ^ static_cast<unsigned char>(plan_.constants_.data()[i])) * 1099511628211ull;
+  std::uint64_t h = 1469598103934665603ull;  // FNV-1a
+  const auto mix = [&h](const void* bytes, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) h = (h ^ static_cast<const unsigned char*>(bytes)[i]) * 1099511628211ull;
+  };
+  const std::string printed = plan_.explain();
+  mix(printed.data(), printed.size());
+  for (const auto* steps : {&plan_.setup_, &plan_.iteration_})
+    for (const Plan::Step& s : *steps) mix(s.attrs_data(), s.chain ? sizeof(ElementwiseChain) : kernels::Attrs::kCapacity);
+  mix(plan_.constants_.data(), plan_.constants_.size());
   plan_.hash_ = h;
 }
 

@@ -222,3 +222,13 @@ TEST_CASE("plans answer misuse", "[plan]") {
   CHECK(plan.hash() == again.hash());
   CHECK(plan.hash() != Plan::compile(program, {.dtype = DType::f64}).hash());
 }
+
+TEST_CASE("the hash tells Programs apart that print alike", "[plan]") {
+  const auto hash_of = [](double factor) {
+    Graph g;
+    const Value x = g.input("x", {1, 4});
+    return Plan::compile(Program::freeze(g, {{{"y", scale(x, factor)}}, {}})).hash();
+  };
+  CHECK(hash_of(2.0) == hash_of(2.0));
+  CHECK(hash_of(2.0) != hash_of(3.0));
+}
