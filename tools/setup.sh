@@ -5,9 +5,9 @@ set -euo pipefail
 
 packages() {
   case $1 in
-    build) echo g++ cmake ninja-build libeigen3-dev libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libstb-dev ;;
+    build) echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libstb-dev ;;
     demo) packages build; echo python-matplotlib-data ;; # carries the portrait
-    test) packages demo; echo catch2 libbenchmark-dev python3 ;;
+    test) packages demo; echo catch2 python3 ;;
     dev) packages test; echo git ccache clang-format clang-tidy ;;
     *) echo "tools/setup.sh: error: '$1' is none of build, demo, test, dev" >&2; exit 2 ;;
   esac

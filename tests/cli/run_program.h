@@ -38,6 +38,7 @@ class Running {
   Running(const TemporaryFolder& folder, std::vector<std::string> argv) : out_(folder / "stdout"), err_(folder / "stderr") {
     if (argv[0].find('/') == std::string::npos) argv[0] = std::string(GI_BIN_DIR) + "/" + argv[0];
     std::vector<char*> pointers;
+    pointers.reserve(argv.size() + 1);
     for (std::string& a : argv) pointers.push_back(a.data());
     pointers.push_back(nullptr);
     posix_spawn_file_actions_t files;

@@ -1,16 +1,16 @@
 # Registering tests with ctest.
 #
-#   gi_discover_tests(target PREFIX "ops: " LABEL ops)
+#   gi_discover_tests(target LABEL ops)
 #
-# Every Catch2 test case of a program becomes one ctest test: its tags are its labels, and LABEL is one more. (Catch2
-# 2.13's own catch_discover_tests has no labels.) The program is asked after each build, in the build.
+# Every Catch2 test case of a program becomes one ctest test, "ops: name"; its tags are its labels, and LABEL is one more.
+# (Catch2 2.13's own catch_discover_tests has no labels.) The program is asked after each build, in the build.
 set(GI_DISCOVER_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gi_discover.cmake)
 
 function(gi_discover_tests target)
-  cmake_parse_arguments(arg "" "PREFIX;LABEL" "" ${ARGN})
+  cmake_parse_arguments(arg "" LABEL "" ${ARGN})
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_tests.cmake)
   add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${list}
-    COMMAND ${CMAKE_COMMAND} -D PROGRAM=$<TARGET_FILE:${target}> -D PREFIX=${arg_PREFIX} -D LABEL=${arg_LABEL} -D LIST=${list}
+    COMMAND ${CMAKE_COMMAND} -D PROGRAM=$<TARGET_FILE:${target}> -D LABEL=${arg_LABEL} -D LIST=${list}
       -P ${GI_DISCOVER_SCRIPT}
     VERBATIM)
   set(include ${CMAKE_CURRENT_BINARY_DIR}/${target}_include.cmake)

@@ -8,7 +8,7 @@ tools/setup.sh dev
 
 tools/dev/format.sh --check
 tools/dev/check_layers.py
-stage release
+stage release ""
 tools/dev/tidy.sh
-stage asan
-stage tsan
+stage asan ""
+stage tsan ""
