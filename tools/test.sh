@@ -7,8 +7,8 @@ tools/setup.sh test
 . tools/dev/stages.sh
 
 stage release ""
-# Every kernel, op and file reader, but not the long runs of whole networks and programs.
+# Every kernel, pass and file reader, but not the long runs of whole networks.
 stage asan "gi_test_kernels gi_test_engine gi_test_ops gi_test_models gi_test_files gi_test_tools" \
-  --label-regex '^(kernels|engine|ops|models|files|tools)$' --label-exclude '^slow$'
+  --label-regex '^(kernels|engine|ops|models|files|tools)$' --label-exclude '^(slow|golden|grad2)$'
 # Threads are used by runs and by files.
 stage tsan "gi_test_inversion gi_test_files" --label-regex '^(inversion|files)$' --label-exclude '^slow$'
