@@ -93,13 +93,7 @@ template <class Real>
   for (std::int64_t i = 0; i < step.scalars; ++i) scalars[i] = p[i];
   return load(scalars, WholeStep{});
 }
-[[gnu::always_inline]] inline WideStep only(WholeStep, WideStep v) { return v; }
-[[gnu::always_inline]] inline WideStep only(PartStep step, WideStep v) {
-  double scalars[kLanes];
-  __builtin_memcpy(scalars, &v, sizeof(v));
-  for (std::int64_t i = step.scalars; i < kLanes; ++i) scalars[i] = 0;
-  return load(scalars, WholeStep{});
-}
+
 template <class Scalar>
 [[gnu::always_inline]] inline void store_half(Scalar* p, Vector<double> v) {
   *reinterpret_cast<HalfStep<Scalar>*>(p) = __builtin_convertvector(v, HalfStep<Scalar>);
@@ -117,16 +111,27 @@ template <class Real>
   for (std::int64_t i = 0; i < step.scalars; ++i) p[i] = scalars[i];
 }
 
+/// v, with zeros for the scalars that a part lacks.
+[[gnu::always_inline]] inline WideStep only(WholeStep, WideStep v) { return v; }
+[[gnu::always_inline]] inline WideStep only(PartStep step, WideStep v) {
+  double scalars[kLanes];
+  store(scalars, WholeStep{}, v);
+  for (std::int64_t i = step.scalars; i < kLanes; ++i) scalars[i] = 0;
+  return load(scalars, WholeStep{});
+}
+
 /// The sum a run's steps amount to: of each trial in the lanes, or of all lanes.
 template <class Real>
-inline Wide<Real> fold(WideStep sums) {
+[[gnu::always_inline]] inline Wide<Real> fold(WideStep sums) {
   if constexpr (kLanesOf<Real> > 1) {
     Wide<Real> pack;
-    __builtin_memcpy(&pack, &sums, sizeof(pack));
+    auto* part = reinterpret_cast<Vector<double>*>(&pack);
+    part[0] = sums.part[0], part[1] = sums.part[1];
     return pack;
   } else {
     double s[kLanes];
-    __builtin_memcpy(s, &sums, sizeof(s));
+    auto* part = reinterpret_cast<Vector<double>*>(s);
+    part[0] = sums.part[0], part[1] = sums.part[1];
     for (int width = kLanes / 2; width > 0; width /= 2)
       for (int i = 0; i < width; ++i) s[i] += s[i + width];
     return s[0];
@@ -137,9 +142,8 @@ inline Wide<Real> fold(WideStep sums) {
 template <class Real>
 [[gnu::always_inline]] inline WideStep spread(Wide<Real> x) {
   if constexpr (kLanesOf<Real> > 1) {
-    WideStep steps;
-    __builtin_memcpy(&steps, &x, sizeof(steps));
-    return steps;
+    const auto* part = reinterpret_cast<const Vector<double>*>(&x);
+    return {{part[0], part[1]}};
   } else {
     return {{broadcast(x), broadcast(x)}};
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/common/families.h"
+#include "kernels/common/vector.h"
 
 namespace gi::kernels::GI_ISA {
 
@@ -43,6 +44,22 @@ inline std::int64_t numbers_per_block(const Layout& v) {
 
 /// Numbers from one trial (block) to the next; 0 where all read the same.
 inline std::int64_t block_stride(const Layout& v) { return v.dims[0] == 1 ? 0 : v.strides[0]; }
+
+/// What a machine register holds of a number: all of it, or one of the kPartsOf<Real> parts of a pack. A pack of doubles is no
+/// machine type: element by element g++ makes comparisons of it, and keeps it in memory.
+template <class Real>
+struct PartOf {
+  using type = Real;
+};
+template <class Real>
+  requires(kLanesOf<Real> > 1)
+struct PartOf<Real> {
+  using type = Vector<ScalarOf<Real>>;
+};
+template <class Real>
+using Part = typename PartOf<Real>::type;
+template <class Real>
+inline constexpr std::int64_t kPartsOf = sizeof(Real) / sizeof(Part<Real>);
 
 /// Operands of this number type, dense from axis 1 on, none shared in a kernel of packs.
 template <class Real>

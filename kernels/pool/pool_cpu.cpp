@@ -27,9 +27,22 @@ Inside inside_output(std::int64_t offset, std::int64_t stride, std::int64_t coun
 
 const PoolGeometry& geometry(const Arguments& args) { return *static_cast<const PoolGeometry*>(args.attrs); }
 
-/// body(plane of in[0], plane of in[last], plane of out) for all trials, images and channels.
+/// One part of the numbers of a plane.
+template <class Real, class V>
+struct Plane {
+  V* data;
+  V& operator[](std::int64_t i) const { return data[i * kPartsOf<Real>]; }
+  void operator+=(std::int64_t n) { data += n * kPartsOf<Real>; }
+};
+template <class Real>
+using PlaneIn = Plane<Real, const Part<Real>>;
+template <class Real>
+using PlaneOut = Plane<Real, Part<Real>>;
+
+/// body(plane of in[0], plane of in[last], plane of out) for all trials, images, channels and parts of numbers.
 template <class Real, class Body>
 void for_each_plane(const Arguments& args, Body body) {
+  using V = Part<Real>;
   const ConstView& a = args.in.data()[0];
   const ConstView& b = args.in.data()[args.in.size() - 1];
   const View& y = args.out.data()[0];
@@ -37,7 +50,10 @@ void for_each_plane(const Arguments& args, Body body) {
   const auto pixels = [](const Layout& v) { return v.dims[3] * v.dims[4]; };
   for (std::int64_t t = 0; t < y.dims[0]; ++t)
     for (std::int64_t i = 0; i < planes; ++i)
-      body(block_of<Real>(a, t) + i * pixels(a), block_of<Real>(b, t) + i * pixels(b), block_of<Real>(y, t) + i * pixels(y));
+      for (std::int64_t part = 0; part < kPartsOf<Real>; ++part)
+        body(Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(a, t) + i * pixels(a)) + part},
+             Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(b, t) + i * pixels(b)) + part},
+             Plane<Real, V>{reinterpret_cast<V*>(block_of<Real>(y, t) + i * pixels(y)) + part});
 }
 
 /// body(number, q, x offset, count): for each element of the windows of output row p in turn, the run of output positions from
@@ -54,17 +70,17 @@ void for_each_run(const PoolGeometry& geo, std::int64_t p, Body body) {
 }
 
 template <class Real>
-void clear(Real* y, std::int64_t n) {
-  __builtin_memset(y, 0, static_cast<std::size_t>(n) * sizeof(Real));
+void clear(PlaneOut<Real> y, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = Part<Real>{};
 }
 
 template <class Real>
 void avg_pool(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
   const auto scale = static_cast<ScalarOf<Real>>(1.0 / static_cast<double>(geo.r * geo.s));
-  for_each_plane<Real>(args, [&](const Real* x, const Real*, Real* y) {
+  for_each_plane<Real>(args, [&](PlaneIn<Real> x, PlaneIn<Real>, PlaneOut<Real> y) {
     for (std::int64_t p = 0; p < geo.p; ++p, y += geo.q) {
-      clear(y, geo.q);
+      clear<Real>(y, geo.q);
       for_each_run(geo, p, [&](std::int64_t, std::int64_t q, std::int64_t from, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) y[q + i] += x[from + i * geo.stride_w];
       });
@@ -77,8 +93,8 @@ template <class Real>
 void avg_pool_grad(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
   const auto scale = static_cast<ScalarOf<Real>>(1.0 / static_cast<double>(geo.r * geo.s));
-  for_each_plane<Real>(args, [&](const Real* g, const Real*, Real* dx) {
-    clear(dx, geo.h * geo.w);
+  for_each_plane<Real>(args, [&](PlaneIn<Real> g, PlaneIn<Real>, PlaneOut<Real> dx) {
+    clear<Real>(dx, geo.h * geo.w);
     for (std::int64_t p = 0; p < geo.p; ++p, g += geo.q)
       for_each_run(geo, p, [&](std::int64_t, std::int64_t q, std::int64_t to, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += g[q + i] * scale;
@@ -90,23 +106,24 @@ void avg_pool_grad(const Arguments& args) {
 /// element is until there is another.
 template <class Real>
 struct Choice {
-  using Number = typename FloatFormat<Real>::Bits;
+  using V = Part<Real>;
+  using Number = typename FloatFormat<V>::Bits;
   using NumberScalar = typename FloatFormat<ScalarOf<Real>>::Bits;
   static constexpr NumberScalar kNone = ~NumberScalar(0);
 
-  Real* best;
+  V* best;
   Number* where;
 
   Choice(const PoolGeometry& geo, std::byte* scratch)
-      : best(reinterpret_cast<Real*>(scratch)), where(reinterpret_cast<Number*>(best + geo.q)) {}
-  static std::size_t bytes(const PoolGeometry& geo) { return static_cast<std::size_t>(geo.q) * (sizeof(Real) + sizeof(Number)); }
+      : best(reinterpret_cast<V*>(scratch)), where(reinterpret_cast<Number*>(best + geo.q)) {}
+  static std::size_t bytes(const PoolGeometry& geo) { return static_cast<std::size_t>(geo.q) * (sizeof(V) + sizeof(Number)); }
 
-  void make(const PoolGeometry& geo, std::int64_t p, const Real* d) {
-    for (std::int64_t q = 0; q < geo.q; ++q) best[q] = Real{}, where[q] = Number{} + kNone;
+  void make(const PoolGeometry& geo, std::int64_t p, PlaneIn<Real> d) {
+    for (std::int64_t q = 0; q < geo.q; ++q) best[q] = V{}, where[q] = Number{} + kNone;
     for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
       const auto here = static_cast<NumberScalar>(number);
       for (std::int64_t i = 0; i < n; ++i) {
-        const Real candidate = d[from + i * geo.stride_w], held = best[q + i];
+        const V candidate = d[from + i * geo.stride_w], held = best[q + i];
         const auto better = (where[q + i] == kNone) | (((candidate > held) | (candidate != candidate)) & (held == held));
         best[q + i] = better ? candidate : held;
         where[q + i] = better ? Number{} + here : where[q + i];
@@ -125,7 +142,7 @@ template <class Real>
 void max_select(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
   Choice<Real> choice(geo, args.scratch);
-  for_each_plane<Real>(args, [&](const Real* v, const Real* d, Real* y) {
+  for_each_plane<Real>(args, [&](PlaneIn<Real> v, PlaneIn<Real> d, PlaneOut<Real> y) {
     for (std::int64_t p = 0; p < geo.p; ++p, y += geo.q) {
       choice.make(geo, p, d);
       for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
@@ -139,12 +156,12 @@ template <class Real>
 void max_scatter(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
   Choice<Real> choice(geo, args.scratch);
-  for_each_plane<Real>(args, [&](const Real* g, const Real* d, Real* dx) {
-    clear(dx, geo.h * geo.w);
+  for_each_plane<Real>(args, [&](PlaneIn<Real> g, PlaneIn<Real> d, PlaneOut<Real> dx) {
+    clear<Real>(dx, geo.h * geo.w);
     for (std::int64_t p = 0; p < geo.p; ++p, g += geo.q) {
       choice.make(geo, p, d);
       for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t to, std::int64_t n) {
-        for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += choice.is(number, q + i) ? g[q + i] : Real{};
+        for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += choice.is(number, q + i) ? g[q + i] : Part<Real>{};
       });
     }
   });

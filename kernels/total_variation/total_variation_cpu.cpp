@@ -43,33 +43,36 @@ void total_variation(const Arguments& args) {
   }
 }
 
-template <class Real>
-[[gnu::always_inline]] inline Real sign(Real x) {
-  const Real one = Real{} + 1;
-  return x > 0 ? one : x < 0 ? -one : Real{};
+template <class V>
+[[gnu::always_inline]] inline V sign(V x) {
+  const V one = V{} + 1;
+  return x > 0 ? one : x < 0 ? -one : V{};
 }
 
 template <class Real>
 void total_variation_grad(const Arguments& args) {
+  using V = Part<Real>;
   using Scalar = ScalarOf<Real>;
+  constexpr std::int64_t kParts = kPartsOf<Real>;
   const ConstView& x = args.in.data()[0];
   const Weights weights(x);
   const auto down = static_cast<Scalar>(weights.down), across = static_cast<Scalar>(weights.across);
-  const std::int64_t h = x.dims[3], w = x.dims[4], planes = x.dims[1] * x.dims[2];
+  const std::int64_t h = x.dims[3], w = x.dims[4] * kParts, planes = x.dims[1] * x.dims[2];  // in parts of numbers
   for (std::int64_t t = 0; t < x.dims[0]; ++t) {
-    const Real* here = block_of<Real>(x, t);
-    Real* y = block_of<Real>(args.out.data()[0], t);
+    const V* here = reinterpret_cast<const V*>(block_of<Real>(x, t));
+    V* y = reinterpret_cast<V*>(block_of<Real>(args.out.data()[0], t));
     for (std::int64_t i = 0; i < planes * h; ++i, here += w, y += w) {
       // Beyond the edge lies the edge itself: a difference of zero.
-      const Real* const above = i % h > 0 ? here - w : here;
-      const Real* const below = i % h < h - 1 ? here + w : here;
+      const V* const above = i % h > 0 ? here - w : here;
+      const V* const below = i % h < h - 1 ? here + w : here;
       const auto at = [&](std::int64_t j, std::int64_t left, std::int64_t right) {
-        y[j] = down * (sign<Real>(here[j] - above[j]) - sign<Real>(below[j] - here[j])) +
-               across * (sign<Real>(here[j] - here[left]) - sign<Real>(here[right] - here[j]));
+        y[j] = down * (sign<V>(here[j] - above[j]) - sign<V>(below[j] - here[j])) +
+               across * (sign<V>(here[j] - here[left]) - sign<V>(here[right] - here[j]));
       };
-      at(0, 0, w > 1 ? 1 : 0);
-      for (std::int64_t j = 1; j < w - 1; ++j) at(j, j - 1, j + 1);
-      if (w > 1) at(w - 1, w - 2, w - 1);
+      for (std::int64_t j = 0; j < kParts; ++j) at(j, j, w > kParts ? j + kParts : j);
+      for (std::int64_t j = kParts; j < w - kParts; ++j) at(j, j - kParts, j + kParts);
+      if (w > kParts)
+        for (std::int64_t j = w - kParts; j < w; ++j) at(j, j - kParts, j);
     }
   }
 }
