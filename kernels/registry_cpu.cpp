@@ -23,12 +23,15 @@ std::span<const Kernel> kernels();
 std::span<const Kernel> cpu_kernels(Isa isa) {
   switch (isa) {
 #ifdef GI_HAVE_ISA_avx512
-    case Isa::avx512: return avx512::kernels();
+    case Isa::avx512:
+      return avx512::kernels();
 #endif
 #ifdef GI_HAVE_ISA_avx2
-    case Isa::avx2: return avx2::kernels();
+    case Isa::avx2:
+      return avx2::kernels();
 #endif
-    default: return portable::kernels();
+    default:
+      return portable::kernels();
   }
 }
 

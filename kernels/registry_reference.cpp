@@ -8,13 +8,13 @@ namespace gi::kernels {
 
 ReferenceKernel elementwise_reference(Elementwise op);
 
-#define GI_REFERENCES(X)                                                                                           \
-  X(conv2d) X(conv2d_grad_input) X(conv2d_grad_weight) X(matmul)                                                   \
-  X(avg_pool) X(avg_pool_grad) X(max_select) X(max_scatter)                                                        \
-  X(batchnorm) X(batchnorm_grad) X(batchnorm_grad2)                                                                \
-  X(log_softmax) X(cross_entropy) X(softmax_residual) X(softmax_vjp)                                               \
-  X(sum_to) X(dot) X(broadcast_to) X(pad) X(crop) X(transpose) X(reshape)                                          \
-  X(total_variation) X(total_variation_grad)
+// clang-format off
+#define GI_REFERENCES(X) \
+  X(conv2d) \
+  X(conv2d_grad_input) X(conv2d_grad_weight) X(matmul) X(avg_pool) X(avg_pool_grad) X(max_select) X(max_scatter) X(batchnorm) \
+  X(batchnorm_grad) X(batchnorm_grad2) X(log_softmax) X(cross_entropy) X(softmax_residual) X(softmax_vjp) X(sum_to) X(dot) \
+  X(broadcast_to) X(pad) X(crop) X(transpose) X(reshape) X(total_variation) X(total_variation_grad)
+// clang-format on
 
 #define GI_DECLARE(op) void op##_reference(const Arguments&);
 GI_REFERENCES(GI_DECLARE)

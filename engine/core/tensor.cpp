@@ -42,9 +42,7 @@ std::span<T> Tensor::as() {
 template std::span<float> Tensor::as<float>();
 template std::span<double> Tensor::as<double>();
 
-double Tensor::at(std::int64_t i) const {
-  return dtype_ == DType::f32 ? static_cast<double>(as<float>()[i]) : as<double>()[i];
-}
+double Tensor::at(std::int64_t i) const { return dtype_ == DType::f32 ? static_cast<double>(as<float>()[i]) : as<double>()[i]; }
 
 std::vector<double> Tensor::to_doubles() const {
   std::vector<double> out(count());

@@ -48,7 +48,9 @@ class Tensor {
   template <class T>
   std::span<T> as();
   template <class T>
-  std::span<const T> as() const { return const_cast<Tensor*>(this)->as<T>(); }
+  std::span<const T> as() const {
+    return const_cast<Tensor*>(this)->as<T>();
+  }
 
   /// Element i of the row-major order, converted.
   double at(std::int64_t i) const;

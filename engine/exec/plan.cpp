@@ -30,9 +30,11 @@ std::string Plan::explain() const {
   };
   line("plan: {} trials, {} in a pack, {}, {}\n", trials_, lanes_, options_.dtype == DType::f32 ? "f32" : "f64",
        kernels::kIsaNames[static_cast<int>(options_.isa)]);
-  line("memory: arena {:.2f} MiB (values without sharing {:.2f}), kept {:.2f}, inputs {:.2f}, states {:.2f}, constants {:.2f}, scratch {:.2f}\n",
-       arena_bytes_ / kMiB, unshared_bytes_ / kMiB, block_bytes(Memory::kept) / kMiB, block_bytes(Memory::input) / kMiB,
-       block_bytes(Memory::state) / kMiB, block_bytes(Memory::constant) / kMiB, scratch_bytes_ / kMiB);
+  line(
+      "memory: arena {:.2f} MiB (values without sharing {:.2f}), kept {:.2f}, inputs {:.2f}, states {:.2f}, constants {:.2f}, "
+      "scratch {:.2f}\n",
+      arena_bytes_ / kMiB, unshared_bytes_ / kMiB, block_bytes(Memory::kept) / kMiB, block_bytes(Memory::input) / kMiB,
+      block_bytes(Memory::state) / kMiB, block_bytes(Memory::constant) / kMiB, scratch_bytes_ / kMiB);
   line("work: {:.4f} GFLOP an iteration\n", flops_per_iteration() / 1e9);
   const auto list = [&](const char* title, std::span<const Step> steps) {
     line("{}: {} steps\n", title, steps.size());

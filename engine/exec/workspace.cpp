@@ -12,18 +12,28 @@ namespace gi {
 using Memory = Plan::Memory;
 
 Workspace::Workspace(const Plan& plan)
-    : plan_(plan), inputs_(plan.block_bytes(Memory::input)), states_(plan.block_bytes(Memory::state)),
-      kept_(plan.block_bytes(Memory::kept)), arena_(plan.block_bytes(Memory::arena)), scratch_(plan.scratch_bytes()),
-      bound_(plan.inputs().size() + plan.states().size(), 0), setup_(bound_to_memory(plan.setup())),
+    : plan_(plan),
+      inputs_(plan.block_bytes(Memory::input)),
+      states_(plan.block_bytes(Memory::state)),
+      kept_(plan.block_bytes(Memory::kept)),
+      arena_(plan.block_bytes(Memory::arena)),
+      scratch_(plan.scratch_bytes()),
+      bound_(plan.inputs().size() + plan.states().size(), 0),
+      setup_(bound_to_memory(plan.setup())),
       iteration_(bound_to_memory(plan.iteration())) {}
 
 const std::byte* Workspace::base(Memory memory) const {
   switch (memory) {
-    case Memory::constant: return plan_.constants();
-    case Memory::input: return inputs_.data();
-    case Memory::state: return states_.data();
-    case Memory::kept: return kept_.data();
-    case Memory::arena: return arena_.data();
+    case Memory::constant:
+      return plan_.constants();
+    case Memory::input:
+      return inputs_.data();
+    case Memory::state:
+      return states_.data();
+    case Memory::kept:
+      return kept_.data();
+    case Memory::arena:
+      return arena_.data();
   }
   return nullptr;
 }

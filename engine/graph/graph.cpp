@@ -36,8 +36,7 @@ Value Graph::append(Node node) {
 }
 
 Value Graph::leaf(const OpDef& op, std::string name, Shape shape, const Attrs& attrs, const Tensor* data) {
-  if (!name.empty() && by_name_.contains(name))
-    throw UsageError(fmt::format("graph: a leaf named '{}' exists already", name));
+  if (!name.empty() && by_name_.contains(name)) throw UsageError(fmt::format("graph: a leaf named '{}' exists already", name));
   const Value v = append({.op = &op, .attrs = attrs, .inputs = {}, .shape = shape, .name = name, .data = data});
   if (!name.empty()) by_name_.emplace(std::move(name), v.id);
   return v;

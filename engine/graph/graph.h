@@ -35,8 +35,8 @@ struct Node {
   Attrs attrs;
   std::vector<NodeId> inputs;
   Shape shape;
-  std::string name;               ///< of leaves; empty otherwise
-  const Tensor* data = nullptr;   ///< of constants
+  std::string name;              ///< of leaves; empty otherwise
+  const Tensor* data = nullptr;  ///< of constants
 };
 
 class Graph {

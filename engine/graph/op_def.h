@@ -21,7 +21,9 @@ struct VjpArgs {
   Value out() const { return {&graph, id}; }
   bool needs(int i) const { return wanted[i]; }
   template <class T>
-  const T& attrs() const { return node().attrs.as<T>(); }
+  const T& attrs() const {
+    return node().attrs.as<T>();
+  }
 };
 
 /// One cotangent per operand; an empty Value is a symbolic zero.

@@ -64,7 +64,9 @@ struct Parts {
   Value centred, inverse, normalised;
 };
 
-Value define_batchnorm(std::span<const Value> in, const Attrs& attrs) { return Parts(in[0], attrs.as<BatchnormAttrs>().eps).normalised; }
+Value define_batchnorm(std::span<const Value> in, const Attrs& attrs) {
+  return Parts(in[0], attrs.as<BatchnormAttrs>().eps).normalised;
+}
 
 Value define_batchnorm_grad(std::span<const Value> in, const Attrs& attrs) {
   const Parts p(in[1], attrs.as<BatchnormAttrs>().eps);
@@ -80,9 +82,7 @@ Value define_batchnorm_grad2(std::span<const Value> in, const Attrs& attrs) {
   return neg(mul(square(p.inverse), bracket));
 }
 
-Cotangents vjp_batchnorm(const VjpArgs& a) {
-  return {batchnorm_grad(a.cotangent, a.in(0), a.attrs<BatchnormAttrs>().eps)};
-}
+Cotangents vjp_batchnorm(const VjpArgs& a) { return {batchnorm_grad(a.cotangent, a.in(0), a.attrs<BatchnormAttrs>().eps)}; }
 Cotangents vjp_batchnorm_grad(const VjpArgs& a) {
   const double eps = a.attrs<BatchnormAttrs>().eps;
   Cotangents ct;
@@ -100,12 +100,27 @@ double flops_per_element(const Attrs&, std::span<const Shape>, const Shape& out)
 
 std::vector<OpDef> batchnorm_ops() {
   return {
-      {.name = "batchnorm", .infer = infer_batchnorm, .vjp = vjp_batchnorm, .decompose = define_batchnorm, .differentiable_in = 1,
+      {.name = "batchnorm",
+       .infer = infer_batchnorm,
+       .vjp = vjp_batchnorm,
+       .decompose = define_batchnorm,
+       .differentiable_in = 1,
        .flops = flops_per_element<6>},
-      {.name = "batchnorm_grad", .operands = 2, .infer = infer_batchnorm, .vjp = vjp_batchnorm_grad,
-       .decompose = define_batchnorm_grad, .linear_in = 1, .differentiable_in = 3, .flops = flops_per_element<12>},
-      {.name = "batchnorm_grad2", .operands = 3, .infer = infer_batchnorm, .decompose = define_batchnorm_grad2, .linear_in = 3,
-       .differentiable_in = 7, .flops = flops_per_element<18>},
+      {.name = "batchnorm_grad",
+       .operands = 2,
+       .infer = infer_batchnorm,
+       .vjp = vjp_batchnorm_grad,
+       .decompose = define_batchnorm_grad,
+       .linear_in = 1,
+       .differentiable_in = 3,
+       .flops = flops_per_element<12>},
+      {.name = "batchnorm_grad2",
+       .operands = 3,
+       .infer = infer_batchnorm,
+       .decompose = define_batchnorm_grad2,
+       .linear_in = 3,
+       .differentiable_in = 7,
+       .flops = flops_per_element<18>},
   };
 }
 

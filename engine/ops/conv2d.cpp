@@ -17,10 +17,19 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2dOptio
                                  o.groups, x[2] / o.groups));
   if (w[3] > x[3] + 2 * o.pad || w[4] > x[4] + 2 * o.pad)
     throw ShapeError(fmt::format("conv2d: filter {} is larger than image {} padded by {}", w.str(), x.str(), o.pad));
-  return {.c = x[2], .k = w[1], .h = x[3], .w = x[4], .r = w[3], .s = w[4],
+  return {.c = x[2],
+          .k = w[1],
+          .h = x[3],
+          .w = x[4],
+          .r = w[3],
+          .s = w[4],
           .p = kernels::conv_output_extent(x[3], w[3], o.stride, o.pad),
           .q = kernels::conv_output_extent(x[4], w[4], o.stride, o.pad),
-          .stride_h = o.stride, .stride_w = o.stride, .pad_h = o.pad, .pad_w = o.pad, .groups = o.groups};
+          .stride_h = o.stride,
+          .stride_w = o.stride,
+          .pad_h = o.pad,
+          .pad_w = o.pad,
+          .groups = o.groups};
 }
 
 Value conv2d(Value x, Value w, const Conv2dGeometry& geometry) {
@@ -45,7 +54,8 @@ Shape shape_w(const Conv2dGeometry& d, std::int64_t t) { return {t, d.k, d.c_per
 Shape shape_g(const Conv2dGeometry& d, std::int64_t t, std::int64_t n) { return {t, n, d.k, d.p, d.q}; }
 
 void expect(const char* name, const char* operand, const Shape& got, const Shape& expected) {
-  if (got != expected) throw ShapeError(fmt::format("{}: {} is {}, the geometry expects {}", name, operand, got.str(), expected.str()));
+  if (got != expected)
+    throw ShapeError(fmt::format("{}: {} is {}, the geometry expects {}", name, operand, got.str(), expected.str()));
 }
 
 Shape infer_conv2d(const Attrs& attrs, std::span<const Shape> in) {
@@ -102,7 +112,8 @@ double flops_conv2d(const Attrs& attrs, std::span<const Shape> in, const Shape&)
 
 std::vector<OpDef> conv2d_ops() {
   const auto member = [](const char* name, auto infer, auto vjp) {
-    return OpDef{.name = name, .operands = 2, .infer = infer, .vjp = vjp, .linear_in = 3, .differentiable_in = 3, .flops = flops_conv2d};
+    return OpDef{
+        .name = name, .operands = 2, .infer = infer, .vjp = vjp, .linear_in = 3, .differentiable_in = 3, .flops = flops_conv2d};
   };
   return {member("conv2d", infer_conv2d, vjp_conv2d), member("conv2d_grad_input", infer_grad_input, vjp_conv2d_grad_input),
           member("conv2d_grad_weight", infer_grad_weight, vjp_conv2d_grad_weight)};

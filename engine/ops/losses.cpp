@@ -68,9 +68,7 @@ Shape infer_total_variation(const Attrs& attrs, std::span<const Shape> in) { ret
 /// Sum over the last axis, spread back over it.
 Value row_sum(Value v) { return broadcast_to(sum_to(v, v.shape().with(2, 1)), v.shape()); }
 
-Cotangents vjp_log_softmax(const VjpArgs& a) {
-  return {sub(a.cotangent, mul(exp(a.out()), row_sum(a.cotangent)))};
-}
+Cotangents vjp_log_softmax(const VjpArgs& a) { return {sub(a.cotangent, mul(exp(a.out()), row_sum(a.cotangent)))}; }
 
 Cotangents vjp_cross_entropy(const VjpArgs& a) {  // mean over N of sum_k l_k (lse - z_k)
   const Value z = a.in(0), l = a.in(1);
@@ -144,14 +142,33 @@ double flops_of_input(const Attrs&, std::span<const Shape> in, const Shape&) {
 std::vector<OpDef> loss_ops() {
   return {
       {.name = "log_softmax", .infer = infer_rows, .vjp = vjp_log_softmax, .differentiable_in = 1, .flops = flops_of_input<5>},
-      {.name = "cross_entropy", .operands = 2, .infer = infer_cross_entropy, .vjp = vjp_cross_entropy, .linear_in = 2,
-       .differentiable_in = 3, .flops = flops_of_input<6>},
-      {.name = "softmax_residual", .operands = 2, .infer = infer_rows, .vjp = vjp_softmax_residual, .linear_in = 2,
-       .differentiable_in = 3, .flops = flops_of_input<8>},
-      {.name = "softmax_vjp", .operands = 2, .infer = infer_rows, .vjp = vjp_softmax_vjp, .linear_in = 2, .differentiable_in = 3,
+      {.name = "cross_entropy",
+       .operands = 2,
+       .infer = infer_cross_entropy,
+       .vjp = vjp_cross_entropy,
+       .linear_in = 2,
+       .differentiable_in = 3,
+       .flops = flops_of_input<6>},
+      {.name = "softmax_residual",
+       .operands = 2,
+       .infer = infer_rows,
+       .vjp = vjp_softmax_residual,
+       .linear_in = 2,
+       .differentiable_in = 3,
        .flops = flops_of_input<8>},
-      {.name = "total_variation", .infer = infer_total_variation, .vjp = vjp_total_variation, .decompose = define_total_variation,
-       .differentiable_in = 1, .flops = flops_of_input<6>},
+      {.name = "softmax_vjp",
+       .operands = 2,
+       .infer = infer_rows,
+       .vjp = vjp_softmax_vjp,
+       .linear_in = 2,
+       .differentiable_in = 3,
+       .flops = flops_of_input<8>},
+      {.name = "total_variation",
+       .infer = infer_total_variation,
+       .vjp = vjp_total_variation,
+       .decompose = define_total_variation,
+       .differentiable_in = 1,
+       .flops = flops_of_input<6>},
       {.name = "total_variation_grad", .infer = infer_image, .decompose = define_total_variation_grad, .flops = flops_of_input<8>},
   };
 }

@@ -16,8 +16,11 @@ Value matmul(Value a, Value b, bool transpose_a, bool transpose_b) {
   const Shape &sa = a.shape(), &sb = b.shape();
   if (sa.rank() != 3 || sb.rank() != 3)
     throw ShapeError(fmt::format("matmul: expected [T,M,K] and [T,K,N], got {} and {}", sa.str(), sb.str()));
-  const MatmulGeometry geometry{.m = sa[transpose_a ? 2 : 1], .n = sb[transpose_b ? 1 : 2], .k = sa[transpose_a ? 1 : 2],
-                                .transpose_a = transpose_a, .transpose_b = transpose_b};
+  const MatmulGeometry geometry{.m = sa[transpose_a ? 2 : 1],
+                                .n = sb[transpose_b ? 1 : 2],
+                                .k = sa[transpose_a ? 1 : 2],
+                                .transpose_a = transpose_a,
+                                .transpose_b = transpose_b};
   const std::array<Value, 2> in{a, b};
   return a.graph->apply(op("matmul"), in, Attrs(geometry));
 }
@@ -62,7 +65,12 @@ double flops_matmul(const Attrs& attrs, std::span<const Shape> in, const Shape&)
 }  // namespace
 
 std::vector<OpDef> matmul_ops() {
-  return {{.name = "matmul", .operands = 2, .infer = infer_matmul, .vjp = vjp_matmul, .linear_in = 3, .differentiable_in = 3,
+  return {{.name = "matmul",
+           .operands = 2,
+           .infer = infer_matmul,
+           .vjp = vjp_matmul,
+           .linear_in = 3,
+           .differentiable_in = 3,
            .flops = flops_matmul}};
 }
 

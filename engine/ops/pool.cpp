@@ -12,9 +12,16 @@ PoolGeometry pool_geometry(const Shape& x, std::int64_t window, std::int64_t str
   if (x.rank() != 5) throw ShapeError(fmt::format("pool: expected [T,N,C,H,W], got {}", x.str()));
   if (window < 1 || stride < 1 || pad < 0 || 2 * pad > window || window > x[3] + 2 * pad || window > x[4] + 2 * pad)
     throw ShapeError(fmt::format("pool: window {}, stride {}, pad {} on {}", window, stride, pad, x.str()));
-  return {.h = x[3], .w = x[4], .r = window, .s = window,
-          .p = kernels::conv_output_extent(x[3], window, stride, pad), .q = kernels::conv_output_extent(x[4], window, stride, pad),
-          .stride_h = stride, .stride_w = stride, .pad_h = pad, .pad_w = pad};
+  return {.h = x[3],
+          .w = x[4],
+          .r = window,
+          .s = window,
+          .p = kernels::conv_output_extent(x[3], window, stride, pad),
+          .q = kernels::conv_output_extent(x[4], window, stride, pad),
+          .stride_h = stride,
+          .stride_w = stride,
+          .pad_h = pad,
+          .pad_w = pad};
 }
 
 namespace {
@@ -78,13 +85,32 @@ double flops_pool(const Attrs& attrs, std::span<const Shape> in, const Shape&) {
 
 std::vector<OpDef> pool_ops() {
   return {
-      {.name = "avg_pool", .infer = infer_avg_pool, .vjp = vjp_avg_pool, .linear_in = 1, .differentiable_in = 1, .flops = flops_pool},
-      {.name = "avg_pool_grad", .infer = infer_avg_pool_grad, .vjp = vjp_avg_pool_grad, .linear_in = 1, .differentiable_in = 1,
+      {.name = "avg_pool",
+       .infer = infer_avg_pool,
+       .vjp = vjp_avg_pool,
+       .linear_in = 1,
+       .differentiable_in = 1,
        .flops = flops_pool},
-      {.name = "max_select", .operands = 2, .infer = infer_max_select, .vjp = vjp_max_select, .linear_in = 1, .differentiable_in = 1,
+      {.name = "avg_pool_grad",
+       .infer = infer_avg_pool_grad,
+       .vjp = vjp_avg_pool_grad,
+       .linear_in = 1,
+       .differentiable_in = 1,
        .flops = flops_pool},
-      {.name = "max_scatter", .operands = 2, .infer = infer_max_scatter, .vjp = vjp_max_scatter, .linear_in = 1,
-       .differentiable_in = 1, .flops = flops_pool},
+      {.name = "max_select",
+       .operands = 2,
+       .infer = infer_max_select,
+       .vjp = vjp_max_select,
+       .linear_in = 1,
+       .differentiable_in = 1,
+       .flops = flops_pool},
+      {.name = "max_scatter",
+       .operands = 2,
+       .infer = infer_max_scatter,
+       .vjp = vjp_max_scatter,
+       .linear_in = 1,
+       .differentiable_in = 1,
+       .flops = flops_pool},
   };
 }
 

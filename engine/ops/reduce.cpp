@@ -100,7 +100,13 @@ std::vector<OpDef> reduce_ops() {
        .vjp = vjp_broadcast_to,
        .linear_in = 1,
        .differentiable_in = 1},
-      {.name = "dot", .operands = 2, .infer = infer_dot, .vjp = vjp_dot, .linear_in = 3, .differentiable_in = 3, .flops = flops_dot},
+      {.name = "dot",
+       .operands = 2,
+       .infer = infer_dot,
+       .vjp = vjp_dot,
+       .linear_in = 3,
+       .differentiable_in = 3,
+       .flops = flops_dot},
   };
 }
 

@@ -22,8 +22,8 @@ std::vector<char> iterating_values(const Program& program) {
   const Graph& g = program.graph();
   std::vector<char> iterates(g.size(), 0);
   for (NodeId id = 0; id < g.size(); ++id)
-    iterates[id] = g.node(id).op->name == "state" ||
-                   std::ranges::any_of(g.node(id).inputs, [&](NodeId in) { return iterates[in] != 0; });
+    iterates[id] =
+        g.node(id).op->name == "state" || std::ranges::any_of(g.node(id).inputs, [&](NodeId in) { return iterates[in] != 0; });
   return iterates;
 }
 

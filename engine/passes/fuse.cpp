@@ -17,8 +17,15 @@ using kernels::ElementwiseChain;
 class Fuser {
  public:
   Fuser(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates)
-      : program_(program), g_(program.graph()), uniform_(uniform), iterates_(iterates), uses_(use_counts(program)),
-        cluster_of_(g_.size()), clusters_(g_.size()), readers_(g_.size()), visited_(g_.size(), 0) {
+      : program_(program),
+        g_(program.graph()),
+        uniform_(uniform),
+        iterates_(iterates),
+        uses_(use_counts(program)),
+        cluster_of_(g_.size()),
+        clusters_(g_.size()),
+        readers_(g_.size()),
+        visited_(g_.size(), 0) {
     for (NodeId id = 0; id < g_.size(); ++id) {
       cluster_of_[id] = id;
       clusters_[id].nodes = {id};
@@ -136,7 +143,8 @@ class Fuser {
 
 }  // namespace
 
-std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates, bool enabled) {
+std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates,
+                          bool enabled) {
   Fuser fuser(program, uniform, iterates);
   if (enabled) {
     fuser.pairs();

@@ -16,8 +16,7 @@ class Attrs {
   Attrs() = default;
 
   template <class T>
-    requires(!std::is_same_v<T, Attrs>)
-  explicit Attrs(const T& value) {
+  requires(!std::is_same_v<T, Attrs>) explicit Attrs(const T& value) {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kCapacity && sizeof(T) % 8 == 0);
     std::memcpy(bytes_.data(), &value, sizeof(T));
   }

@@ -33,7 +33,9 @@ struct Problem {
   std::span<const ConstView> in;
   std::span<const View> out;
   template <class T>
-  const T& attrs_as() const { return *static_cast<const T*>(attrs); }
+  const T& attrs_as() const {
+    return *static_cast<const T*>(attrs);
+  }
 };
 
 struct Arguments : Problem {
@@ -46,8 +48,8 @@ struct Kernel {
   const char* name;  ///< e.g. "im2col_gemm", "trial_lanes_direct"
   Isa isa;
   DType dtype;
-  std::int64_t lanes;                           ///< of the outputs: 1, or pack_lanes(isa)
-  const char* (*declines)(const Problem&);      ///< a reason, or nullptr when it serves; may itself be null
+  std::int64_t lanes;                            ///< of the outputs: 1, or pack_lanes(isa)
+  const char* (*declines)(const Problem&);       ///< a reason, or nullptr when it serves; may itself be null
   std::size_t (*scratch_bytes)(const Problem&);  ///< may be null: none
   void (*run)(const Arguments&);
 };

@@ -58,13 +58,17 @@ struct Layout {
 struct ConstView : Layout {
   const void* data = nullptr;
   template <class Scalar>
-  const Scalar* as() const { return static_cast<const Scalar*>(data); }
+  const Scalar* as() const {
+    return static_cast<const Scalar*>(data);
+  }
 };
 
 struct View : Layout {
   void* data = nullptr;
   template <class Scalar>
-  Scalar* as() const { return static_cast<Scalar*>(data); }
+  Scalar* as() const {
+    return static_cast<Scalar*>(data);
+  }
 };
 
 }  // namespace gi::kernels

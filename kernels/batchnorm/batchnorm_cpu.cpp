@@ -40,7 +40,8 @@ Wide<Real> mean_of(const Real* x, const Runs& runs) {
 template <class W>
 W inverse_root(W x) {
   if constexpr (sizeof(W) == sizeof(double)) x = 1.0 / __builtin_sqrt(x);
-  else for (int i = 0; i < kLanes; ++i) x[i] = 1.0 / __builtin_sqrt(x[i]);
+  else
+    for (int i = 0; i < kLanes; ++i) x[i] = 1.0 / __builtin_sqrt(x[i]);
   return x;
 }
 
@@ -99,11 +100,17 @@ void normalise(const Arguments& args) {
 }
 
 template <class Real>
-void batchnorm(const Arguments& args) { normalise<Real, 1>(args); }
+void batchnorm(const Arguments& args) {
+  normalise<Real, 1>(args);
+}
 template <class Real>
-void batchnorm_grad(const Arguments& args) { normalise<Real, 2>(args); }
+void batchnorm_grad(const Arguments& args) {
+  normalise<Real, 2>(args);
+}
 template <class Real>
-void batchnorm_grad2(const Arguments& args) { normalise<Real, 3>(args); }
+void batchnorm_grad2(const Arguments& args) {
+  normalise<Real, 3>(args);
+}
 
 }  // namespace
 

@@ -23,10 +23,10 @@ struct PartStep {
 struct WideStep {
   Vector<double> part[2];
 
-#define GI_STEPWISE(op)                                                                                                    \
-  [[gnu::always_inline]] friend inline WideStep operator op(WideStep a, WideStep b) {                                      \
-    return {{a.part[0] op b.part[0], a.part[1] op b.part[1]}};                                                             \
-  }                                                                                                                        \
+#define GI_STEPWISE(op)                                                                                                          \
+  [[gnu::always_inline]] friend inline WideStep operator op(WideStep a, WideStep b) {                                            \
+    return {{a.part[0] op b.part[0], a.part[1] op b.part[1]}};                                                                   \
+  }                                                                                                                              \
   [[gnu::always_inline]] friend inline WideStep operator op(WideStep a, double b) { return {{a.part[0] op b, a.part[1] op b}}; } \
   [[gnu::always_inline]] inline WideStep& operator op##=(WideStep b) { return *this = *this op b; }
   GI_STEPWISE(+)
@@ -45,7 +45,7 @@ template <class Real, class Body>
 [[gnu::always_inline]] inline void for_each_step(std::int64_t n, Body body) {
   std::int64_t i = 0;
   for (; i + kStep<Real> <= n; i += kStep<Real>) body(i, WholeStep{});
-  if constexpr (kStep<Real> > 1)
+  if constexpr (1 < kStep<Real>)
     if (i < n) body(i, PartStep{n - i});
 }
 
@@ -123,7 +123,7 @@ template <class Real>
 /// The sum a run's steps amount to: of each trial in the lanes, or of all lanes.
 template <class Real>
 [[gnu::always_inline]] inline Wide<Real> fold(WideStep sums) {
-  if constexpr (kLanesOf<Real> > 1) {
+  if constexpr (1 < kLanesOf<Real>) {
     Wide<Real> pack;
     auto* part = reinterpret_cast<Vector<double>*>(&pack);
     part[0] = sums.part[0], part[1] = sums.part[1];
@@ -141,7 +141,7 @@ template <class Real>
 /// A trial's number in every lane that works for it.
 template <class Real>
 [[gnu::always_inline]] inline WideStep spread(Wide<Real> x) {
-  if constexpr (kLanesOf<Real> > 1) {
+  if constexpr (1 < kLanesOf<Real>) {
     const auto* part = reinterpret_cast<const Vector<double>*>(&x);
     return {{part[0], part[1]}};
   } else {

@@ -70,7 +70,7 @@ template <class Scalar, bool Add, bool Whole>
       const Scalar* const row = from.data + i * from.step;
       a[i] = Whole || from.width >= n ? *reinterpret_cast<const Vector<Scalar>*>(row) : load_first(row, columns);
     }
-  // Each round interleaves row i with row i + n/2: a perfect shuffle of the n^2 numbers, log2(n) of which transpose.
+    // Each round interleaves row i with row i + n/2: a perfect shuffle of the n^2 numbers, log2(n) of which transpose.
 #pragma GCC unroll 4
   for (int round = 1; round < n; round *= 2) {
 #pragma GCC unroll 16

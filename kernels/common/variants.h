@@ -15,16 +15,17 @@ inline constexpr int kLanesOf = RealTraits<Real>::lanes;
 /// Table entries of `run`, `declines` and `scratch`, templates over Real (declines and scratch: over Real, or nullptr).
 #define GI_KERNEL_VARIANT(op, name, Real, declines, scratch, run) \
   Kernel { op, name, kIsa, kDTypeOf<Real>, kLanesOf<Real>, declines<Real>, scratch<Real>, run<Real> }
-#define GI_KERNEL_VARIANTS(op, name, declines, scratch, run)                                   \
-  GI_KERNEL_VARIANT(op, name, PackF32, declines, scratch, run),                                \
-      GI_KERNEL_VARIANT(op, name, PackF64, declines, scratch, run),                            \
+#define GI_KERNEL_VARIANTS(op, name, declines, scratch, run)                                                                  \
+  GI_KERNEL_VARIANT(op, name, PackF32, declines, scratch, run), GI_KERNEL_VARIANT(op, name, PackF64, declines, scratch, run), \
       GI_KERNEL_VARIANT(op, name, float, declines, scratch, run), GI_KERNEL_VARIANT(op, name, double, declines, scratch, run)
 
 using PackF32 = Pack<float, kLanes>;
 using PackF64 = Pack<double, kLanes>;
 
 template <class Real>
-std::size_t no_scratch(const Problem&) { return 0; }
+std::size_t no_scratch(const Problem&) {
+  return 0;
+}
 
 inline bool dense_from(const Layout& v, int first) {
   std::int64_t expected = 1;
@@ -52,8 +53,7 @@ struct PartOf {
   using type = Real;
 };
 template <class Real>
-  requires(kLanesOf<Real> > 1)
-struct PartOf<Real> {
+requires(1 < kLanesOf<Real>) struct PartOf<Real> {
   using type = Vector<ScalarOf<Real>>;
 };
 template <class Real>
@@ -75,8 +75,12 @@ const char* declines_unless_plain(const Problem& problem) {
 
 /// The trial's part of an operand.
 template <class Real>
-const Real* block_of(const ConstView& v, std::int64_t t) { return static_cast<const Real*>(v.data) + t * block_stride(v); }
+const Real* block_of(const ConstView& v, std::int64_t t) {
+  return static_cast<const Real*>(v.data) + t * block_stride(v);
+}
 template <class Real>
-Real* block_of(const View& v, std::int64_t t) { return static_cast<Real*>(v.data) + t * block_stride(v); }
+Real* block_of(const View& v, std::int64_t t) {
+  return static_cast<Real*>(v.data) + t * block_stride(v);
+}
 
 }  // namespace gi::kernels::GI_ISA

@@ -24,7 +24,7 @@ struct FloatFormat<double> {
   using Bits = std::uint64_t;
 };
 template <class V>
-  requires requires(V v) { v[0]; }
+requires requires(V v) { v[0]; }
 struct FloatFormat<V> {
   using Scalar = __typeof__(V{}[0] + 0);
   typedef typename FloatFormat<Scalar>::Bits Bits __attribute__((vector_size(sizeof(V))));
@@ -57,9 +57,9 @@ struct FloatConstants<double> {
 template <class V>
 using ConstantsOf = FloatConstants<typename FloatFormat<V>::Scalar>;
 
-inline constexpr double kInverseFactorial[] = {1.0,           1.0,           1.0 / 2,        1.0 / 6,        1.0 / 24,
-                                               1.0 / 120,     1.0 / 720,     1.0 / 5040,     1.0 / 40320,    1.0 / 362880,
-                                               1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+inline constexpr double kInverseFactorial[] = {
+    1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
 
 /// 2^n for integer n of a normal result.
 template <class V>

@@ -17,13 +17,13 @@ namespace gi::kernels {
 
 /// Both extents are carried: for strides above 1 the output's does not give the input's.
 struct Conv2dGeometry {
-  std::int64_t c = 1, k = 1;            ///< channels in and out
-  std::int64_t h = 1, w = 1;            ///< input extent
-  std::int64_t r = 1, s = 1;            ///< filter extent
-  std::int64_t p = 1, q = 1;            ///< output extent
+  std::int64_t c = 1, k = 1;  ///< channels in and out
+  std::int64_t h = 1, w = 1;  ///< input extent
+  std::int64_t r = 1, s = 1;  ///< filter extent
+  std::int64_t p = 1, q = 1;  ///< output extent
   std::int64_t stride_h = 1, stride_w = 1;
-  std::int64_t pad_h = 0, pad_w = 0;    ///< zeros on each side
-  std::int64_t groups = 1;              ///< divides c and k; groups == c is depthwise
+  std::int64_t pad_h = 0, pad_w = 0;  ///< zeros on each side
+  std::int64_t groups = 1;            ///< divides c and k; groups == c is depthwise
 
   constexpr std::int64_t c_per_group() const { return c / groups; }
   constexpr std::int64_t k_per_group() const { return k / groups; }

@@ -20,7 +20,7 @@ inline std::int64_t even_piece(std::int64_t extent, std::int64_t most) {
 }
 
 struct ConvAxis {
-  std::int64_t source, dest;         ///< extents
+  std::int64_t source, dest;  ///< extents
   std::int64_t filter, stride, pad;
   bool adjoint;
 

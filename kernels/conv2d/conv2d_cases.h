@@ -53,10 +53,18 @@ inline std::vector<Case> conv2d_cases() {
   // clang-format on
   std::vector<Case> cases;
   for (const Row& row : rows) {
-    const Conv2dGeometry geo{.c = row.c, .k = row.k, .h = row.h, .w = row.w, .r = row.r, .s = row.s,
+    const Conv2dGeometry geo{.c = row.c,
+                             .k = row.k,
+                             .h = row.h,
+                             .w = row.w,
+                             .r = row.r,
+                             .s = row.s,
                              .p = conv_output_extent(row.h, row.r, row.stride_h, row.pad_h),
                              .q = conv_output_extent(row.w, row.s, row.stride_w, row.pad_w),
-                             .stride_h = row.stride_h, .stride_w = row.stride_w, .pad_h = row.pad_h, .pad_w = row.pad_w,
+                             .stride_h = row.stride_h,
+                             .stride_w = row.stride_w,
+                             .pad_h = row.pad_h,
+                             .pad_w = row.pad_w,
                              .groups = row.groups};
     const Operand x = operand({row.n, geo.c, geo.h, geo.w}), w = operand({geo.k, geo.c_per_group(), geo.r, geo.s});
     const Operand y = operand({row.n, geo.k, geo.p, geo.q});

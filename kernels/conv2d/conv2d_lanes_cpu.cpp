@@ -18,7 +18,7 @@ constexpr std::int64_t kFilterBytes = 24 << 10;  // of a first cache of 32 KiB o
 constexpr std::int64_t kPixels = 64;             // of g that stay in the first cache, a row of register tiles wide
 
 template <class Scalar>
-constexpr std::int64_t kNumberBytes = kLanes * static_cast<std::int64_t>(sizeof(Scalar));
+constexpr std::int64_t kNumberBytes = kLanes* static_cast<std::int64_t>(sizeof(Scalar));
 
 /// Bytes of one number of an operand: a pack, or a scalar that is shared.
 template <class Scalar>
@@ -79,9 +79,9 @@ void copy_window(const Window& win, const std::byte* source, bool shared, std::b
 /// Sizes of one gathering convolution; everything but the operands' memory.
 struct Gather {
   ConvAxis h, w;
-  std::int64_t groups, in, out;                   ///< channels of a group on either side
+  std::int64_t groups, in, out;                      ///< channels of a group on either side
   std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
-  std::int64_t pitch, block_rows, slab_channel;   ///< of the slab, in numbers
+  std::int64_t pitch, block_rows, slab_channel;      ///< of the slab, in numbers
 
   Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t bytes_of_number)
       : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},

@@ -49,7 +49,7 @@ struct Gather {
   std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
   std::int64_t images_h, images_w;                   ///< the copy's images by phase of the source
   std::int64_t pitch, block_rows, image_rows;
-  std::int64_t slab_channel, sums_channel;           ///< numbers of one channel
+  std::int64_t slab_channel, sums_channel;  ///< numbers of one channel
 
   Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t scalar_bytes)
       : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},

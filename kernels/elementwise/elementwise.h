@@ -14,24 +14,49 @@
 namespace gi::kernels {
 
 enum class Elementwise : std::int64_t {
-  copy, add, sub, mul, div,
+  copy,
+  add,
+  sub,
+  mul,
+  div,
   scale,   // a*x
   offset,  // x + a
-  exp, log, sqrt, rsqrt, recip, tanh, sigmoid, abs, sign,
-  relu_mask, leaky_relu_mask, clamp, clamp_mask,
-  maximum, minimum,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  recip,
+  tanh,
+  sigmoid,
+  abs,
+  sign,
+  relu_mask,
+  leaky_relu_mask,
+  clamp,
+  clamp_mask,
+  maximum,
+  minimum,
 };
 inline constexpr std::array<const char*, 22> kElementwiseNames{
-    "copy", "add", "sub", "mul", "div", "scale", "offset", "exp", "log", "sqrt", "rsqrt", "recip", "tanh", "sigmoid", "abs", "sign",
-    "relu_mask", "leaky_relu_mask", "clamp", "clamp_mask", "maximum", "minimum"};
+    "copy",  "add",  "sub",     "mul", "div",  "scale",     "offset",          "exp",   "log",        "sqrt",    "rsqrt",
+    "recip", "tanh", "sigmoid", "abs", "sign", "relu_mask", "leaky_relu_mask", "clamp", "clamp_mask", "maximum", "minimum"};
 
 /// Operands an elementwise op takes.
 constexpr int arity(Elementwise op) {
   switch (op) {
-    case Elementwise::add: case Elementwise::sub: case Elementwise::mul: case Elementwise::div:
-    case Elementwise::relu_mask: case Elementwise::leaky_relu_mask: case Elementwise::clamp: case Elementwise::clamp_mask:
-    case Elementwise::maximum: case Elementwise::minimum: return 2;
-    default: return 1;
+    case Elementwise::add:
+    case Elementwise::sub:
+    case Elementwise::mul:
+    case Elementwise::div:
+    case Elementwise::relu_mask:
+    case Elementwise::leaky_relu_mask:
+    case Elementwise::clamp:
+    case Elementwise::clamp_mask:
+    case Elementwise::maximum:
+    case Elementwise::minimum:
+      return 2;
+    default:
+      return 1;
   }
 }
 

@@ -9,25 +9,43 @@ namespace gi::kernels {
 /// Domains of the operands where the op and its derivatives are smooth.
 inline std::array<Domain, 2> elementwise_domains(Elementwise op) {
   switch (op) {
-    case Elementwise::div: return {Domain::normal, Domain::positive};
-    case Elementwise::log: case Elementwise::sqrt: case Elementwise::rsqrt: case Elementwise::recip:
+    case Elementwise::div:
+      return {Domain::normal, Domain::positive};
+    case Elementwise::log:
+    case Elementwise::sqrt:
+    case Elementwise::rsqrt:
+    case Elementwise::recip:
       return {Domain::positive, Domain::positive};
-    case Elementwise::abs: case Elementwise::sign: return {Domain::off_kink, Domain::off_kink};
-    case Elementwise::relu_mask: case Elementwise::leaky_relu_mask: case Elementwise::clamp: case Elementwise::clamp_mask:
+    case Elementwise::abs:
+    case Elementwise::sign:
+      return {Domain::off_kink, Domain::off_kink};
+    case Elementwise::relu_mask:
+    case Elementwise::leaky_relu_mask:
+    case Elementwise::clamp:
+    case Elementwise::clamp_mask:
       return {Domain::normal, Domain::off_kink};
-    case Elementwise::maximum: case Elementwise::minimum: return {Domain::distinct, Domain::distinct};
-    default: return {Domain::normal, Domain::normal};
+    case Elementwise::maximum:
+    case Elementwise::minimum:
+      return {Domain::distinct, Domain::distinct};
+    default:
+      return {Domain::normal, Domain::normal};
   }
 }
 
 /// Bounds lie on the kinks that Domain::off_kink keeps away from.
 inline std::vector<ElementwiseAttrs> elementwise_attrs(Elementwise op) {
   switch (op) {
-    case Elementwise::scale: return {{.a = -0.75}};
-    case Elementwise::offset: return {{.a = 0.3}};
-    case Elementwise::leaky_relu_mask: return {{.a = 0.2}};
-    case Elementwise::clamp: case Elementwise::clamp_mask: return {{.a = -1, .b = 1}, {.a = 0, .b = 6}};
-    default: return {{}};
+    case Elementwise::scale:
+      return {{.a = -0.75}};
+    case Elementwise::offset:
+      return {{.a = 0.3}};
+    case Elementwise::leaky_relu_mask:
+      return {{.a = 0.2}};
+    case Elementwise::clamp:
+    case Elementwise::clamp_mask:
+      return {{.a = -1, .b = 1}, {.a = 0, .b = 6}};
+    default:
+      return {{}};
   }
 }
 

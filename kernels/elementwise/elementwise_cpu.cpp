@@ -22,10 +22,10 @@ constexpr std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a
 
 struct Operand {
   const void* data;
-  std::int64_t stride[kAxes];  // in scalars
-  bool converted;              // f64 in an f32 chain
-  bool in_place;               // every block is contiguous and of the chain's dtype: no copy
-  bool same_in_planes;         // all planes read the same
+  std::int64_t stride[kAxes];                  // in scalars
+  bool converted;                              // f64 in an f32 chain
+  bool in_place;                               // every block is contiguous and of the chain's dtype: no copy
+  bool same_in_planes;                         // all planes read the same
   std::int64_t filled = -1, filled_count = 0;  // offset and size of the block its register holds
 };
 
@@ -69,8 +69,8 @@ class Runner {
   int inputs_, instructions_, outputs_;
   Space space_;
   Operand operands_[Chain::kMaxInputs];
-  S* buffer_[kRegisters];        // where a register's block may be kept
-  int written_to_[kRegisters];   // output that instruction i may write at once, or -1
+  S* buffer_[kRegisters];       // where a register's block may be kept
+  int written_to_[kRegisters];  // output that instruction i may write at once, or -1
 };
 
 template <class S>

@@ -12,28 +12,50 @@ namespace {
 template <Elementwise op>
 double value(double x, double y, double a, double b) {
   switch (op) {
-    case Elementwise::copy: return x;
-    case Elementwise::add: return x + y;
-    case Elementwise::sub: return x - y;
-    case Elementwise::mul: return x * y;
-    case Elementwise::div: return x / y;
-    case Elementwise::scale: return a * x;
-    case Elementwise::offset: return x + a;
-    case Elementwise::exp: return std::exp(x);
-    case Elementwise::log: return std::log(x);
-    case Elementwise::sqrt: return std::sqrt(x);
-    case Elementwise::rsqrt: return 1.0 / std::sqrt(x);
-    case Elementwise::recip: return 1.0 / x;
-    case Elementwise::tanh: return std::tanh(x);
-    case Elementwise::sigmoid: return 1.0 / (1.0 + std::exp(-x));
-    case Elementwise::abs: return std::abs(x);
-    case Elementwise::sign: return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0;
-    case Elementwise::relu_mask: return y <= 0 ? 0.0 : x;
-    case Elementwise::leaky_relu_mask: return y > 0 ? x : a * x;
-    case Elementwise::clamp: return y <= a ? a : y >= b ? b : x;
-    case Elementwise::clamp_mask: return a < y && y < b ? x : 0.0;
-    case Elementwise::maximum: return x > y ? x : y;
-    case Elementwise::minimum: return x < y ? x : y;
+    case Elementwise::copy:
+      return x;
+    case Elementwise::add:
+      return x + y;
+    case Elementwise::sub:
+      return x - y;
+    case Elementwise::mul:
+      return x * y;
+    case Elementwise::div:
+      return x / y;
+    case Elementwise::scale:
+      return a * x;
+    case Elementwise::offset:
+      return x + a;
+    case Elementwise::exp:
+      return std::exp(x);
+    case Elementwise::log:
+      return std::log(x);
+    case Elementwise::sqrt:
+      return std::sqrt(x);
+    case Elementwise::rsqrt:
+      return 1.0 / std::sqrt(x);
+    case Elementwise::recip:
+      return 1.0 / x;
+    case Elementwise::tanh:
+      return std::tanh(x);
+    case Elementwise::sigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+    case Elementwise::abs:
+      return std::abs(x);
+    case Elementwise::sign:
+      return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0;
+    case Elementwise::relu_mask:
+      return y <= 0 ? 0.0 : x;
+    case Elementwise::leaky_relu_mask:
+      return y > 0 ? x : a * x;
+    case Elementwise::clamp:
+      return y <= a ? a : y >= b ? b : x;
+    case Elementwise::clamp_mask:
+      return a < y && y < b ? x : 0.0;
+    case Elementwise::maximum:
+      return x > y ? x : y;
+    case Elementwise::minimum:
+      return x < y ? x : y;
   }
 }
 

@@ -24,28 +24,50 @@ void execute(const ElementwiseChain::Instruction& code, S* out, const S* x, cons
   const V a = broadcast(static_cast<S>(code.a)), b = broadcast(static_cast<S>(code.b));
   const V zero{}, one = broadcast(S(1));
   switch (code.op) {
-    case Elementwise::copy: return map(out, x, y, n, [=](V x, V) { return x; });
-    case Elementwise::add: return map(out, x, y, n, [=](V x, V y) { return x + y; });
-    case Elementwise::sub: return map(out, x, y, n, [=](V x, V y) { return x - y; });
-    case Elementwise::mul: return map(out, x, y, n, [=](V x, V y) { return x * y; });
-    case Elementwise::div: return map(out, x, y, n, [=](V x, V y) { return x / y; });
-    case Elementwise::scale: return map(out, x, y, n, [=](V x, V) { return a * x; });
-    case Elementwise::offset: return map(out, x, y, n, [=](V x, V) { return x + a; });
-    case Elementwise::exp: return map(out, x, y, n, [=](V x, V) { return exp_of(x); });
-    case Elementwise::log: return map(out, x, y, n, [=](V x, V) { return log_of(x); });
-    case Elementwise::sqrt: return map(out, x, y, n, [=](V x, V) { return sqrt_of(x); });
-    case Elementwise::rsqrt: return map(out, x, y, n, [=](V x, V) { return one / sqrt_of(x); });
-    case Elementwise::recip: return map(out, x, y, n, [=](V x, V) { return one / x; });
-    case Elementwise::tanh: return map(out, x, y, n, [=](V x, V) { return tanh_of(x); });
-    case Elementwise::sigmoid: return map(out, x, y, n, [=](V x, V) { return sigmoid_of(x); });
-    case Elementwise::abs: return map(out, x, y, n, [=](V x, V) { return abs_of(x); });
-    case Elementwise::sign: return map(out, x, y, n, [=](V x, V) { return x > zero ? one : x < zero ? -one : zero; });
-    case Elementwise::relu_mask: return map(out, x, y, n, [=](V x, V y) { return y <= zero ? zero : x; });
-    case Elementwise::leaky_relu_mask: return map(out, x, y, n, [=](V x, V y) { return y > zero ? x : a * x; });
-    case Elementwise::clamp: return map(out, x, y, n, [=](V x, V y) { return y <= a ? a : y >= b ? b : x; });
-    case Elementwise::clamp_mask: return map(out, x, y, n, [=](V x, V y) { return (a < y) & (y < b) ? x : zero; });
-    case Elementwise::maximum: return map(out, x, y, n, [=](V x, V y) { return x > y ? x : y; });
-    case Elementwise::minimum: return map(out, x, y, n, [=](V x, V y) { return x < y ? x : y; });
+    case Elementwise::copy:
+      return map(out, x, y, n, [=](V x, V) { return x; });
+    case Elementwise::add:
+      return map(out, x, y, n, [=](V x, V y) { return x + y; });
+    case Elementwise::sub:
+      return map(out, x, y, n, [=](V x, V y) { return x - y; });
+    case Elementwise::mul:
+      return map(out, x, y, n, [=](V x, V y) { return x * y; });
+    case Elementwise::div:
+      return map(out, x, y, n, [=](V x, V y) { return x / y; });
+    case Elementwise::scale:
+      return map(out, x, y, n, [=](V x, V) { return a * x; });
+    case Elementwise::offset:
+      return map(out, x, y, n, [=](V x, V) { return x + a; });
+    case Elementwise::exp:
+      return map(out, x, y, n, [=](V x, V) { return exp_of(x); });
+    case Elementwise::log:
+      return map(out, x, y, n, [=](V x, V) { return log_of(x); });
+    case Elementwise::sqrt:
+      return map(out, x, y, n, [=](V x, V) { return sqrt_of(x); });
+    case Elementwise::rsqrt:
+      return map(out, x, y, n, [=](V x, V) { return one / sqrt_of(x); });
+    case Elementwise::recip:
+      return map(out, x, y, n, [=](V x, V) { return one / x; });
+    case Elementwise::tanh:
+      return map(out, x, y, n, [=](V x, V) { return tanh_of(x); });
+    case Elementwise::sigmoid:
+      return map(out, x, y, n, [=](V x, V) { return sigmoid_of(x); });
+    case Elementwise::abs:
+      return map(out, x, y, n, [=](V x, V) { return abs_of(x); });
+    case Elementwise::sign:
+      return map(out, x, y, n, [=](V x, V) { return x > zero ? one : x < zero ? -one : zero; });
+    case Elementwise::relu_mask:
+      return map(out, x, y, n, [=](V x, V y) { return y <= zero ? zero : x; });
+    case Elementwise::leaky_relu_mask:
+      return map(out, x, y, n, [=](V x, V y) { return y > zero ? x : a * x; });
+    case Elementwise::clamp:
+      return map(out, x, y, n, [=](V x, V y) { return y <= a ? a : y >= b ? b : x; });
+    case Elementwise::clamp_mask:
+      return map(out, x, y, n, [=](V x, V y) { return (a < y) & (y < b) ? x : zero; });
+    case Elementwise::maximum:
+      return map(out, x, y, n, [=](V x, V y) { return x > y ? x : y; });
+    case Elementwise::minimum:
+      return map(out, x, y, n, [=](V x, V y) { return x < y ? x : y; });
   }
 }
 

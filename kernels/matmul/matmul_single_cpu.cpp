@@ -40,8 +40,8 @@ std::size_t scratch_bytes(const Problem& problem) {
   const auto& geo = problem.attrs_as<MatmulGeometry>();
   constexpr std::int64_t n = kElements<Scalar>;
   const std::int64_t longer = geo.m > geo.n ? geo.m : geo.n;
-  const std::int64_t edge = n * n + n * longer;                  // combine_rows
-  const std::int64_t sums = kRows * geo.n * n;                   // dot_rows
+  const std::int64_t edge = n * n + n * longer;  // combine_rows
+  const std::int64_t sums = kRows * geo.n * n;   // dot_rows
   const std::int64_t turned = geo.transpose_a != 0 && geo.transpose_b != 0 ? geo.m * geo.n : 0;
   return ((edge > sums ? edge : sums) + turned) * sizeof(Scalar);
 }

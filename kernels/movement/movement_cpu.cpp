@@ -26,9 +26,7 @@ struct Copy {
 };
 
 constexpr std::int64_t kTile = 16;
-constexpr std::int64_t tile_end(std::int64_t first, std::int64_t extent) {
-  return first + kTile < extent ? first + kTile : extent;
-}
+constexpr std::int64_t tile_end(std::int64_t first, std::int64_t extent) { return first + kTile < extent ? first + kTile : extent; }
 
 /// The two innermost axes: whole rows where both sides have them in one piece, else a tile at a time, so that both sides'
 /// cache lines are used up while they last.
@@ -83,7 +81,9 @@ void pad(const Arguments& args) {
 }
 
 template <class Real>
-void crop(const Arguments& args) { pad_or_crop<Real>(args, args.out.data()[0], args.in.data()[0], false); }
+void crop(const Arguments& args) {
+  pad_or_crop<Real>(args, args.out.data()[0], args.in.data()[0], false);
+}
 
 template <class Real>
 void transpose(const Arguments& args) {
@@ -91,7 +91,8 @@ void transpose(const Arguments& args) {
   const ConstView& x = args.in.data()[0];
   const View& y = args.out.data()[0];
   Copy job;
-  for (int axis = static_cast<int>(y.rank) - 1; axis >= 1; --axis) job.add(y.dims[axis], x.strides[axes.data()[axis]], y.strides[axis]);
+  for (int axis = static_cast<int>(y.rank) - 1; axis >= 1; --axis)
+    job.add(y.dims[axis], x.strides[axes.data()[axis]], y.strides[axis]);
   copy_trials<Real>(args, job, 0, 0);
 }
 

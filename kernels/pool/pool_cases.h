@@ -32,10 +32,16 @@ inline std::vector<Case> pool_cases() {
   // clang-format on
   std::vector<Case> cases;
   for (const Row& row : rows) {
-    const PoolGeometry geo{.h = row.h, .w = row.w, .r = row.r, .s = row.s,
+    const PoolGeometry geo{.h = row.h,
+                           .w = row.w,
+                           .r = row.r,
+                           .s = row.s,
                            .p = conv_output_extent(row.h, row.r, row.stride_h, row.pad_h),
                            .q = conv_output_extent(row.w, row.s, row.stride_w, row.pad_w),
-                           .stride_h = row.stride_h, .stride_w = row.stride_w, .pad_h = row.pad_h, .pad_w = row.pad_w};
+                           .stride_h = row.stride_h,
+                           .stride_w = row.stride_w,
+                           .pad_h = row.pad_h,
+                           .pad_w = row.pad_w};
     const Operand x = operand({row.n, row.c, geo.h, geo.w}), y = operand({row.n, row.c, geo.p, geo.q});
     const Operand decision = with(x, Domain::distinct);
     cases.push_back(make_case("avg_pool", row.label, geo, {x}, y));

@@ -75,7 +75,8 @@ void sum_to(const Arguments& args) {
 
 template <class Real>
 const char* sum_to_declines(const Problem& problem) {
-  if (kLanesOf<Real> > 1 && problem.in.data()[0].dims[0] != problem.out.data()[0].dims[0]) return "trials in the lanes are not summed";
+  if (1 < kLanesOf<Real> && problem.in.data()[0].dims[0] != problem.out.data()[0].dims[0])
+    return "trials in the lanes are not summed";
   return declines_unless_plain<Real>(problem);
 }
 
@@ -95,7 +96,10 @@ void dot(const Arguments& args) {
   using Scalar = ScalarOf<Real>;
   const ConstView* a = &args.in.data()[0];
   const ConstView* b = &args.in.data()[1];
-  if (a->lanes == 1) { const ConstView* other = a; a = b, b = other; }  // products commute: b is the one that may be shared
+  if (a->lanes == 1) {
+    const ConstView* other = a;
+    a = b, b = other;
+  }  // products commute: b is the one that may be shared
   const View& y = args.out.data()[0];
   const std::int64_t n = numbers_per_block(*a);
   for (std::int64_t t = 0; t < y.dims[0]; ++t) {

@@ -17,8 +17,7 @@ struct WideNumber {
   static void store(Real* p, int, W value) { *p = static_cast<Real>(value); }
 };
 template <class Real>
-  requires(kLanesOf<Real> > 1)
-struct WideNumber<Real> {
+requires(1 < kLanesOf<Real>) struct WideNumber<Real> {
   using W = Vector<double>;
   static constexpr int kCount = 2;
   static const ScalarOf<Real>* at(const Real* p, int part) {
@@ -136,10 +135,9 @@ void softmax_residual(const Arguments& args) {
   using W = typename Row<Real>::W;
   for_each_row<Real>(args, [](const Row<Real>& row, const Real* label, Real* y, std::int64_t) {
     const W scale = 1.0 / row.total();
-    row.template for_each_without<2>([&](std::int64_t k, int i) { return i == 0 ? row.at(label, k) : row.exponential[k]; },
-                                     [&](std::int64_t k, const W* sums) {
-                                       row.put(y, k, (row.exponential[k] * sums[0] - row.at(label, k) * sums[1]) * scale);
-                                     });
+    row.template for_each_without<2>(
+        [&](std::int64_t k, int i) { return i == 0 ? row.at(label, k) : row.exponential[k]; },
+        [&](std::int64_t k, const W* sums) { row.put(y, k, (row.exponential[k] * sums[0] - row.at(label, k) * sums[1]) * scale); });
   });
 }
 
@@ -152,11 +150,10 @@ void softmax_vjp(const Arguments& args) {
     for (std::int64_t k = 0; k < row.size; ++k) origin = row.where == static_cast<std::uint64_t>(k) ? row.at(u, k) : origin;
     const W scale = 1.0 / row.total();
     const W* e = row.exponential;
-    row.template for_each_without<2>(
-        [&](std::int64_t k, int i) { return i == 0 ? e[k] : e[k] * (row.at(u, k) - origin); },
-        [&](std::int64_t k, const W* sums) {
-          row.put(y, k, (e[k] * scale) * ((row.at(u, k) - origin) * sums[0] - sums[1]) * scale);
-        });
+    row.template for_each_without<2>([&](std::int64_t k, int i) { return i == 0 ? e[k] : e[k] * (row.at(u, k) - origin); },
+                                     [&](std::int64_t k, const W* sums) {
+                                       row.put(y, k, (e[k] * scale) * ((row.at(u, k) - origin) * sums[0] - sums[1]) * scale);
+                                     });
   });
 }
 

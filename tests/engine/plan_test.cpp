@@ -172,7 +172,8 @@ TEST_CASE("no two values that live at once overlap", "[plan]") {
     int step;
   };
   const auto bytes = [](const kernels::Layout& l) {
-    return static_cast<std::size_t>(l.count_per_block() * (l.strides[0] == 0 ? 1 : l.dims[0]) * l.lanes) * kernels::size_of(l.dtype);
+    return static_cast<std::size_t>(l.count_per_block() * (l.strides[0] == 0 ? 1 : l.dims[0]) * l.lanes) *
+           kernels::size_of(l.dtype);
   };
   std::map<std::size_t, Written> values;  // by offset
   const auto steps = plan.iteration();

@@ -25,7 +25,7 @@ struct SampleOptions {
   bool shared_weights = true;   ///< filters [1,...] broadcast, or [T,...]
   bool shared_targets = false;  ///< one victim for all trials
   bool training_mode = true;
-  bool smooth = false;          ///< sigmoid and average pooling: f32 may be compared with f64
+  bool smooth = false;  ///< sigmoid and average pooling: f32 may be compared with f64
 };
 
 /// A Graph with the Tensors it references and the values to bind.

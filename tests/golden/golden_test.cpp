@@ -157,7 +157,8 @@ TEST_CASE("the gradients of a trained ResNet20 are PyTorch's", "[golden]") {
       labels.push_back(record[0]);
       for (int p = 0; p < 3072; ++p)
         // The stored gradients were taken of images normalised in f32.
-        x.as<double>()[i * 3072 + p] = (static_cast<float>(record[1 + p]) / 255.0f - static_cast<float>(norm.mean[p / 1024])) / static_cast<float>(norm.std[p / 1024]);
+        x.as<double>()[i * 3072 + p] = (static_cast<float>(record[1 + p]) / 255.0f - static_cast<float>(norm.mean[p / 1024])) /
+                                       static_cast<float>(norm.std[p / 1024]);
     }
     for (const DType dtype : {DType::f64, DType::f32}) {
       inversion::Client client(model, c.mode, n, dtype);

@@ -178,7 +178,8 @@ TEST_CASE("decisions about ties and NaN", "[parity]") {
     for (const Kernel& kernel : all_kernels_of("max_select", dtype)) {
       CHECK(first_trial(kernel, &geo, {image({1, 2, 3, 4}), image({7, NAN, 8, NAN})}, pooled) == Values{2});
       CHECK(first_trial(kernel, &geo, {image({1, 2, 3, 4}), image({7, -1, 8, 8})}, pooled) == Values{3});
-      CHECK(first_trial(kernel, &geo, {image({1, 2, 3, 4}), image({-INFINITY, -INFINITY, -INFINITY, -INFINITY})}, pooled) == Values{1});
+      CHECK(first_trial(kernel, &geo, {image({1, 2, 3, 4}), image({-INFINITY, -INFINITY, -INFINITY, -INFINITY})}, pooled) ==
+            Values{1});
     }
     for (const Kernel& kernel : all_kernels_of("max_scatter", dtype)) {
       CHECK(first_trial(kernel, &geo, {g, image({7, NAN, 8, NAN})}, out) == Values{0, 5, 0, 0});

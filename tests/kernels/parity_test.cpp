@@ -216,10 +216,20 @@ void check_op_cases(const std::vector<Case>& cases) {
   CHECK(tally.runs > 0);
 }
 
+std::vector<Case> of_size(bool large, std::vector<Case> cases) {
+  std::erase_if(cases, [large](const Case& c) { return c.large != large; });
+  return cases;
+}
+
 }  // namespace
 
 TEST_CASE("elementwise kernels against the references", "[parity]") { check_op_cases(elementwise_cases()); }
-TEST_CASE("convolution kernels against the references", "[parity]") { check_op_cases(conv2d_cases()); }
+TEST_CASE("convolution kernels on small shapes against the references", "[parity]") {
+  check_op_cases(of_size(false, conv2d_cases()));
+}
+TEST_CASE("convolution kernels on large shapes against the references", "[parity][slow]") {
+  check_op_cases(of_size(true, conv2d_cases()));
+}
 TEST_CASE("matmul kernels against the references", "[parity]") { check_op_cases(matmul_cases()); }
 TEST_CASE("pooling kernels against the references", "[parity]") { check_op_cases(pool_cases()); }
 TEST_CASE("batch normalisation kernels against the references", "[parity]") { check_op_cases(batchnorm_cases()); }

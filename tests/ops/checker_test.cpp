@@ -34,9 +34,8 @@ TEST_CASE("the checker accepts right rules", "[checker]") {
 }
 
 TEST_CASE("the checker catches a wrong sign", "[checker]") {
-  const OpDef wrong = with_rule("sigmoid", [](const VjpArgs& a) -> Cotangents {
-    return {neg(mul(a.cotangent, mul(a.out(), offset(neg(a.out()), 1.0))))};
-  });
+  const OpDef wrong = with_rule(
+      "sigmoid", [](const VjpArgs& a) -> Cotangents { return {neg(mul(a.cotangent, mul(a.out(), offset(neg(a.out()), 1.0))))}; });
   CHECK_FALSE(passes(wrong, kernels::Domain::normal, test::Step::smooth));
 }
 

@@ -22,9 +22,7 @@ namespace {
 double normal(std::mt19937_64& rng) { return std::normal_distribution<double>()(rng); }
 double uniform(std::mt19937_64& rng, double low, double high) { return std::uniform_real_distribution<double>(low, high)(rng); }
 
-bool off_kink(double v) {
-  return std::abs(v) >= 0.15 && std::abs(v) <= 2.5 && std::abs(v - 1) >= 0.15 && std::abs(v + 1) >= 0.15;
-}
+bool off_kink(double v) { return std::abs(v) >= 0.15 && std::abs(v) <= 2.5 && std::abs(v - 1) >= 0.15 && std::abs(v + 1) >= 0.15; }
 
 }  // namespace
 
@@ -40,7 +38,8 @@ Tensor draw(const Shape& shape, Domain domain, int operand, std::mt19937_64& rng
       for (double& x : v) x = uniform(rng, 0.5, 2.0);
       break;
     case Domain::off_kink:
-      for (double& x : v) do x = uniform(rng, -2.5, 2.5);
+      for (double& x : v) do
+          x = uniform(rng, -2.5, 2.5);
         while (!off_kink(x));
       break;
     case Domain::distinct:
@@ -75,7 +74,9 @@ std::vector<CheckedOperand> draw_operands(const kernels::Case& c, std::int64_t t
   std::vector<CheckedOperand> operands;
   for (int i = 0; i < c.operands; ++i)
     operands.push_back({draw(shape_of(c.in[i], trials), c.in[i].domain, i, rng), (def.differentiable_in >> i & 1u) != 0,
-                        (def.linear_in >> i & 1u) != 0 ? Step::exact : piecewise ? Step::narrow : Step::smooth});
+                        (def.linear_in >> i & 1u) != 0 ? Step::exact
+                        : piecewise                    ? Step::narrow
+                                                       : Step::smooth});
   return operands;
 }
 
@@ -233,7 +234,8 @@ std::vector<CheckResult> check_derivatives(const Build& build, std::span<const C
           size += std::pow(gradient.at(i) * direction.at(i), 2);
         }
         // A derivative that happens to be small is judged by its terms, one that is zero by the function's own size.
-        const double scale = std::max({std::abs(analytic), std::abs(numeric[t]), std::sqrt(size), 1e-3 * std::abs(value[t]), 1e-12});
+        const double scale =
+            std::max({std::abs(analytic), std::abs(numeric[t]), std::sqrt(size), 1e-3 * std::abs(value[t]), 1e-12});
         results.push_back({fmt::format("order {}, operand {}, by {}, trial {}", functions[k].order, functions[k].operand,
                                        static_cast<int>(v) == cotangent ? "cotangent" : fmt::format("operand {}", v), t),
                            functions[k].order, functions[k].operand, analytic, numeric[t],

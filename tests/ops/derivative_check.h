@@ -28,11 +28,11 @@ struct CheckedOperand {
 };
 
 struct CheckResult {
-  std::string what;    ///< "order 2, d<grad 0>/d operand 1, trial 2"
+  std::string what;  ///< "order 2, d<grad 0>/d operand 1, trial 2"
   int order = 1;
-  int operand = 0;     ///< whose gradient it is about
+  int operand = 0;  ///< whose gradient it is about
   double analytic = 0, numeric = 0;
-  double error = 0;    ///< |analytic - numeric| relative to the size such a derivative typically has
+  double error = 0;  ///< |analytic - numeric| relative to the size such a derivative typically has
 };
 
 using Build = std::function<Value(std::span<const Value>)>;

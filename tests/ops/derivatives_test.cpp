@@ -23,7 +23,8 @@ TEST_CASE("every op: first and second derivatives by every differentiable operan
       for (const auto& o : operands) any |= o.differentiable;
       if (!any) continue;
       for (const auto& r : test::check_derivatives([&](auto in) { return test::build_case(c, in); }, operands, 11)) {
-        INFO(c.op << " (" << c.label << "), T = " << trials << ": " << r.what << ": rule " << r.analytic << ", differences " << r.numeric);
+        INFO(c.op << " (" << c.label << "), T = " << trials << ": " << r.what << ": rule " << r.analytic << ", differences "
+                  << r.numeric);
         CHECK(r.error <= test::kDerivativeTolerance);
         auto& [count, worst] = covered[{c.op, r.operand, r.order, trials}];
         ++count;

@@ -104,8 +104,8 @@ TEST_CASE("a BMP and a PNM are read, and refused when cut short", "[unit]") {
   std::string pnm = "P6\n7 5\n255\n";
   pnm.append(reinterpret_cast<const char*>(image.rgb.data()), image.rgb.size());
   std::string bmp;
-  stbi_write_bmp_to_func([](void* to, void* data, int n) { static_cast<std::string*>(to)->append(static_cast<char*>(data), n); }, &bmp,
-                         7, 5, 3, image.rgb.data());
+  stbi_write_bmp_to_func([](void* to, void* data, int n) { static_cast<std::string*>(to)->append(static_cast<char*>(data), n); },
+                         &bmp, 7, 5, 3, image.rgb.data());
   for (const std::string& bytes : {pnm, bmp}) {
     put(folder / "p", bytes);
     CHECK(load_image(folder / "p") == image);

@@ -32,10 +32,9 @@ struct Rect {
   int width = 0;
 };
 
-/// Reads a PNG, JPEG, BMP, binary PNM or the first frame of a GIF. Grey becomes RGB, 16 bits become 8, an alpha channel is dropped (colours stay as stored), EXIF
-/// orientation is ignored.
-/// Errors IoError naming file and reason: none of these, damaged or cut short, above 2^26 pixels or 256 MiB.
-/// Tests (of all here) tests/tools/image_test.cpp
+/// Reads a PNG, JPEG, BMP, binary PNM or the first frame of a GIF. Grey becomes RGB, 16 bits become 8, an alpha channel is dropped
+/// (colours stay as stored), EXIF orientation is ignored. Errors IoError naming file and reason: none of these, damaged or cut
+/// short, above 2^26 pixels or 256 MiB. Tests (of all here) tests/tools/image_test.cpp
 Image load_image(const std::filesystem::path& path);
 
 /// Writes a PNG, whole or not at all.
