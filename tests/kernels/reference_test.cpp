@@ -16,7 +16,7 @@ namespace {
 const double kNan = std::numeric_limits<double>::quiet_NaN();
 const double kInfinity = std::numeric_limits<double>::infinity();
 
-Values elementwise(const char* op, Values x, Values y = {}, ElementwiseAttrs attrs = {}) {
+Values elementwise(const char* op, const Values& x, const Values& y = {}, ElementwiseAttrs attrs = {}) {
   const Dims dims{static_cast<std::int64_t>(x.size())};
   std::vector<Array> in{{dims, x}};
   if (!y.empty()) in.push_back({dims, y});

@@ -167,7 +167,7 @@ std::vector<CheckResult> check_derivatives(const Build& build, std::span<const C
     spec.outputs.push_back({name, f});
     std::vector<Value> wrt;
     for (int v : by) wrt.push_back(variables[v]);
-    const std::vector<Value> gradient = grad(f, wrt);
+    std::vector<Value> gradient = grad(f, wrt);
     for (std::size_t i = 0; i < by.size(); ++i) spec.outputs.push_back({fmt::format("{}/{}", name, by[i]), gradient[i]});
     functions.push_back({order, operand, name, by});
     return gradient;
