@@ -164,9 +164,11 @@ RunResult AttackRun::execute() {
 
   Shared shared{.result = result, .journal = journal};
   const auto stopped = [&] { return options_.stop != nullptr && options_.stop->load(); };
-  const auto work_through = [&] {
+  if (options_.profile) result.profiles.assign(static_cast<std::size_t>(threads_), Profile(*plan_));
+  const auto work_through = [&](std::size_t thread) {
     try {
       Workspace work(*plan_);
+      if (options_.profile) work.attach(&result.profiles[thread]);
       for (std::int64_t c = shared.next_chunk++; c < chunks() && !shared.failed; c = shared.next_chunk++)
         if (!stopped() || journal.load(c)) run_chunk(work, c, shared);
     } catch (...) {
@@ -176,8 +178,8 @@ RunResult AttackRun::execute() {
   };
   {
     std::vector<std::jthread> others;
-    for (int i = 1; i < threads_; ++i) others.emplace_back(work_through);
-    work_through();
+    for (int i = 1; i < threads_; ++i) others.emplace_back(work_through, static_cast<std::size_t>(i));
+    work_through(0);
   }
   if (shared.failure) std::rethrow_exception(shared.failure);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/exec/plan.h"
+#include "engine/exec/profile.h"
 #include "inversion/attack.h"
 #include "inversion/journal.h"
 
@@ -42,6 +43,7 @@ struct RunOptions {
   std::int64_t progress_every = 10;               ///< iterations between calls of `progress`
   std::function<void(const Progress&)> progress;  ///< one call at a time, from any thread
   const std::atomic<bool>* stop = nullptr;        ///< set: end soon, with the present state
+  bool profile = false;                           ///< RunResult::profiles
 };
 
 /// One trial's result.
@@ -62,6 +64,7 @@ struct RunResult {
   std::int64_t curve_every = 1;
   double seconds = 0;                ///< of this process's part of the run
   double seconds_per_iteration = 0;  ///< of one chunk on its thread; 0 when nothing was left to run
+  std::vector<Profile> profiles;     ///< one a thread, if asked for; of AttackRun::plan(), which must outlive them
 };
 
 /// A run ready to start: its Plan and how its trials are cut.

@@ -3,21 +3,25 @@
 #include <string_view>
 
 #include "kernels/api/kernel.h"
+#include "kernels/common/ceiling_loops.h"
 
 namespace gi::kernels {
 
 namespace portable {
 std::span<const Kernel> kernels();
-}
+CeilingLoops ceiling_loops();
+}  // namespace portable
 #ifdef GI_HAVE_ISA_avx2
 namespace avx2 {
 std::span<const Kernel> kernels();
-}
+CeilingLoops ceiling_loops();
+}  // namespace avx2
 #endif
 #ifdef GI_HAVE_ISA_avx512
 namespace avx512 {
 std::span<const Kernel> kernels();
-}
+CeilingLoops ceiling_loops();
+}  // namespace avx512
 #endif
 
 std::span<const Kernel> cpu_kernels(Isa isa) {
@@ -35,13 +39,30 @@ std::span<const Kernel> cpu_kernels(Isa isa) {
   }
 }
 
+CeilingLoops ceiling_loops(Isa isa) {
+  switch (isa) {
+#ifdef GI_HAVE_ISA_avx512
+    case Isa::avx512:
+      return avx512::ceiling_loops();
+#endif
+#ifdef GI_HAVE_ISA_avx2
+    case Isa::avx2:
+      return avx2::ceiling_loops();
+#endif
+    default:
+      return portable::ceiling_loops();
+  }
+}
+
 Isa best_isa() {
   Isa best = Isa::portable;
 #ifdef GI_HAVE_ISA_avx2
-  if (__builtin_cpu_supports("x86-64-v3")) best = Isa::avx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) best = Isa::avx2;
 #endif
 #ifdef GI_HAVE_ISA_avx512
-  if (__builtin_cpu_supports("x86-64-v4")) best = Isa::avx512;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl"))
+    best = Isa::avx512;
 #endif
   if (const char* limit = std::getenv("GI_ISA"); limit != nullptr)
     for (std::size_t i = 0; i < kIsaNames.size(); ++i)

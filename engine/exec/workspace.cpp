@@ -74,10 +74,14 @@ std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Pla
 }
 
 void Workspace::execute(std::span<const BoundStep> steps) {
-  for (const BoundStep& b : steps) b.step->kernel->run({{b.step->attrs_data(), b.in, b.out}, scratch_.data()});
+  for (const BoundStep& b : steps) {
+    const Profile::Timer timer(profile_, b.step);
+    b.step->kernel->run({{b.step->attrs_data(), b.in, b.out}, scratch_.data()});
+  }
 }
 
 void Workspace::run() {
+  const Profile::Timer timer(profile_);
   if (!setup_done_) {
     std::size_t index = 0;
     for (const auto list : {plan_.inputs(), plan_.states()})

@@ -7,6 +7,7 @@
 
 #include "engine/core/tensor.h"
 #include "engine/exec/plan.h"
+#include "engine/exec/profile.h"
 
 namespace gi {
 
@@ -23,6 +24,8 @@ class Workspace {
   Tensor get(std::string_view name) const;
   /// One iteration: setup if an input changed, the steps, then all state updates at once.
   void run();
+  /// What runs are timed by from now on; null: by nothing.
+  void attach(Profile* profile) { profile_ = profile; }
 
  private:
   const std::byte* base(Plan::Memory memory) const;
@@ -41,6 +44,7 @@ class Workspace {
   Buffer inputs_, states_, kept_, arena_, scratch_;
   std::vector<char> bound_;
   bool setup_done_ = false;
+  Profile* profile_ = nullptr;
   std::vector<BoundStep> setup_, iteration_;
 };
 

@@ -132,6 +132,16 @@ TEST_CASE("gi_invert --explain-plan tells kernels, memory, work and time, and ru
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
   const auto many = test::run(folder, {"gi_invert", "--explain-plan", "--model", "lenetzhu", "--restarts", "40", "--threads", "1"});
   CHECK_THAT(many.out, Contains("trials     40 in "));
+  // The guess of the time is this machine's: doubles take about twice as long.
+  const auto guess = [&](const char* dtype) {
+    const auto outcome = test::run(folder, {"gi_invert", "--explain-plan", "--model", "resnet20", "--dtype", dtype});
+    const std::string about = "time       about ";
+    const std::size_t at = outcome.out.find(about);
+    REQUIRE(at != std::string::npos);
+    return std::stod(outcome.out.substr(at + about.size()));
+  };
+  const double ratio = guess("f64") / guess("f32");
+  CHECK((ratio > 1.2 && ratio < 3.5));
   const auto little = test::run(folder, {"gi_invert", "--explain-plan", "--model", "resnet18", "--memory", "1"});
   CHECK(little.code == 1);
   CHECK_THAT(little.err, Contains("one trial of resnet18 needs"));

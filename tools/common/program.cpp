@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <new>
 
 #include "tools/common/options.h"
@@ -49,6 +50,14 @@ int run_program(const char* program, int argc, char** argv, int (*body)(int argc
 
 std::string version_line(std::string_view program) { return fmt::format("{} {} ({})", program, kVersion, kRevision); }
 std::string_view revision() { return kRevision; }
+
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("model name"))
+      if (const auto colon = line.find(": "); colon != std::string::npos) return line.substr(colon + 2);
+  return "unknown";
+}
 
 void warn(std::string_view message) { fmt::print(stderr, "{}: warning: {}\n", program_name, message); }
 

@@ -20,6 +20,9 @@ std::string version_line(std::string_view program);
 /// The git revision this was configured at, or "unknown".
 std::string_view revision();
 
+/// What the processor calls itself, or "unknown".
+std::string processor_name();
+
 /// "<program>: warning: ..." on stderr.
 void warn(std::string_view message);
 

@@ -30,7 +30,7 @@ int body(int argc, char** argv) {
   std::vector<std::int64_t> labels, crop;
   std::string output, dtype = "f32", device = "auto", config;
   bool batch = false;
-  app.add_option("--image", images, "A picture, PNG or JPEG; repeated for several")
+  app.add_option("--image", images, "A picture (PNG, JPEG, BMP, binary PNM, first frame of a GIF); repeated for several")
       ->type_name("FILE")
       ->type_size(1)
       ->expected(1)

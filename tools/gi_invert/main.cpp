@@ -8,6 +8,7 @@
 #include "tools/common/program.h"
 #include "tools/gi_invert/modes.h"
 #include "tools/gi_invert/outputs.h"
+#include "tools/gi_invert/profile.h"
 #include "tools/gi_invert/progress.h"
 #include "tools/gi_invert/scene.h"
 #include "tools/gi_invert/score.h"
@@ -66,6 +67,7 @@ int attack(const Settings& s) {
   // Only now: until the results are in place the journal is what they can be had from.
   if (!run.interrupted) inversion::Journal(options.journal).remove();
   print_results(s, scene, run, images);
+  if (s.profile) write_profile(s.output, attack, run);
 
   if (run.interrupted)
     warn(options.journal.empty() ? "ended early; these are the present states"

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <algorithm>
 
 #include "engine/core/error.h"
+#include "engine/exec/profile.h"
 #include "inversion/evaluate.h"
 #include "models/safetensors.h"
 #include "models/zoo.h"
@@ -37,7 +38,7 @@ inversion::RunOptions run_options(const Settings& s) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string::npos) throw UsageError(fmt::format("--impl: expected OP=KERNEL, got '{}'", pair));
     const std::string op = pair.substr(0, equals), kernel = pair.substr(equals + 1);
-    bool known = false;
+    bool known = op == "winograd" && (kernel == "no" || kernel == "2" || kernel == "4");
     for (const kernels::Kernel& k : kernels::cpu_kernels(kernels::best_isa())) known |= k.op == op && k.name == kernel;
     if (!known)
       throw UsageError(fmt::format("--impl: {} has no kernel '{}'\n  hint: --explain-plan names those there are", op, kernel));
@@ -46,6 +47,7 @@ inversion::RunOptions run_options(const Settings& s) {
   if (s.checkpoint_every > 0) o.journal = std::filesystem::path(s.output) / "journal";
   o.checkpoint_seconds = s.checkpoint_every;
   o.resume = s.resume;
+  o.profile = s.profile;
   return o;
 }
 
@@ -56,10 +58,13 @@ void explain_plan(const Settings& s) {
   options.resume = false;
   const inversion::AttackRun run(problem, s.attack, options);
   const Plan& plan = run.plan();
-  // What plain kernels of each instruction set were seen to reach, GFLOP/s in f32 on one thread: a guess, no promise.
-  constexpr std::array kUsualSpeed{6.0, 30.0, 50.0};
-  const double speed = kUsualSpeed[static_cast<int>(plan.isa())] * (plan.dtype() == DType::f32 ? 1 : 0.5);
-  const double gflop = plan.flops_per_iteration() * 1e-9, seconds = gflop / speed;
+  // LeNetZhu, MLP, ConvNet64 and ResNets were seen at 30 to 77 %, mostly 40 to 70 %, of their steps' ceilings, with every
+  // instruction set, dtype and number of lanes (one thread of an AMD EPYC): a guess, no promise.
+  constexpr double kUsualShare = 0.5;
+  const kernels::Ceilings ceilings = kernels::measure_ceilings(plan.isa());
+  double least = 0;
+  for (const Plan::Step& step : plan.iteration()) least += least_seconds(ceilings, step);
+  const double gflop = plan.flops_per_iteration() * 1e-9, seconds = least / kUsualShare;
   const std::int64_t rounds = (run.chunks() + run.threads() - 1) / run.threads();
   constexpr double kMiB = 1024.0 * 1024.0;
   fmt::print("{}\n", plan.explain());
@@ -70,8 +75,10 @@ void explain_plan(const Settings& s) {
              100.0 * static_cast<double>(plan.arena_bytes()) / static_cast<double>(std::max<std::size_t>(plan.unshared_bytes(), 1)),
              static_cast<double>(plan.unshared_bytes()) / kMiB);
   fmt::print("work       {:.4g} GFLOP an iteration of a chunk\n", gflop);
-  fmt::print("time       about {:.3g} s an iteration, {} for {} iterations (guessed from {:.0f} GFLOP/s a thread)\n", seconds,
-             duration(seconds * static_cast<double>(s.attack.steps * rounds)), s.attack.steps, speed);
+  fmt::print(
+      "time       about {:.3g} s an iteration, {} for {} iterations (guessed: {:.0f} % of what a thread can do, {:.0f} GFLOP/s)\n",
+      seconds, duration(seconds * static_cast<double>(s.attack.steps * rounds)), s.attack.steps, 100 * kUsualShare,
+      ceilings.gflops[static_cast<std::size_t>(plan.dtype())]);
 }
 
 void evaluate_candidate(const Settings& s) {

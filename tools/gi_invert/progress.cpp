@@ -26,6 +26,7 @@ const std::atomic<bool>& stop_on_signal() {
 
 std::string duration(double seconds) {
   const auto s = static_cast<long long>(std::llround(seconds));
+  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);

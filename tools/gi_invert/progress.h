@@ -22,7 +22,7 @@ class ProgressLine {
   std::size_t width_ = 0;
 };
 
-/// 12 s, 3:05, 2:05:09
+/// 0.4 s, 12 s, 3:05, 2:05:09
 std::string duration(double seconds);
 
 /// Ctrl-C and SIGTERM: the first asks the run to end with what it has, a second one ends the program.

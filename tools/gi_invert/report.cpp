@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/file.h"
@@ -33,14 +32,6 @@ Json settings_json(const Settings& s, const inversion::Problem& p) {
       {"box", s.attack.box},
       {"restarts", s.attack.restarts},
       {"dtype", s.dtype}};
-}
-
-std::string processor_name() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with("model name"))
-      if (const auto colon = line.find(": "); colon != std::string::npos) return line.substr(colon + 2);
-  return "unknown";
 }
 
 Json image_json(const Scene& scene, const inversion::RunResult& run, const ImageResult& image) {

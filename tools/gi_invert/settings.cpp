@@ -68,7 +68,8 @@ Settings parse_settings(int argc, char** argv) {
   };
 
   const char* g = "What is inverted";
-  app.add_option("images", s.images, "Pictures, PNG or JPEG: several victims, or with --batch one client's batch")
+  app.add_option("images", s.images,
+                 "Pictures (PNG, JPEG, BMP, binary PNM, first frame of a GIF): several victims, or with --batch one client's batch")
       ->type_name("FILE")
       ->group(g);
   in(g, app.add_flag("--batch", s.batch, "The pictures are one batch with one gradient"));
@@ -103,10 +104,14 @@ Settings parse_settings(int argc, char** argv) {
   in(g, add_whole(app, "--lanes", s.lanes, 1, 64, "Trials side by side in vector lanes: 1, or the processor's pack")
             ->default_str("by their number"));
   in(g, add_whole(app, "--memory", s.memory_mib, 1, 1 << 24, "MiB to stay within")->default_str("what is available"));
-  in(g,
-     add_files(app, "--impl", s.impl, "OP=KERNEL: this kernel and no other, as --explain-plan names them")->type_name("OP=KERNEL"));
+  in(g, add_files(app, "--impl", s.impl,
+                  "OP=KERNEL: this kernel and no other, as --explain-plan names them; winograd=no, 2 or 4: that tile for all 3x3 "
+                  "convolutions")
+            ->type_name("OP=KERNEL"));
   in(g, add_real(app, "--checkpoint-every", s.checkpoint_every, 0, 1e9, "Seconds between savings of the journal; 0: no journal"));
   in(g, app.add_flag("--resume", s.resume, "Go on with the run whose journal is in the output folder, if there is one"));
+  in(g, app.add_flag("--profile", s.profile,
+                     "Also tell what every step of the plan took: table, profile.json, trace.json (Perfetto)"));
 
   g = "Instead of an attack";
   in(g, app.add_option("--evaluate", s.evaluate, "Distances, TV and derivatives at a candidate: tensor x [N,C,H,W], normalised")

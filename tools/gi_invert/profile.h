@@ -1,0 +1,18 @@
+// What gi_invert --profile tells: where the time of an attack went.
+#pragma once
+
+#include <filesystem>
+
+#include "inversion/run.h"
+
+namespace gi::tools {
+
+/// Measures the machine's ceilings; then a table on stdout, and in `folder`
+///
+///   profile.json  every step, sums by op, the ceilings
+///   trace.json    the last two iterations of every thread, as trace events: chrome://tracing and Perfetto show them
+///
+/// `run` must have been made with RunOptions::profile. Errors IoError. Tests tests/cli/profile_test.cpp
+void write_profile(const std::filesystem::path& folder, const inversion::AttackRun& attack, const inversion::RunResult& run);
+
+}  // namespace gi::tools
