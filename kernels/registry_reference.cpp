@@ -13,7 +13,7 @@ ReferenceKernel elementwise_reference(Elementwise op);
   X(conv2d) \
   X(conv2d_grad_input) X(conv2d_grad_weight) X(matmul) X(avg_pool) X(avg_pool_grad) X(max_select) X(max_scatter) X(batchnorm) \
   X(batchnorm_grad) X(batchnorm_grad2) X(log_softmax) X(cross_entropy) X(softmax_residual) X(softmax_vjp) X(sum_to) X(dot) \
-  X(broadcast_to) X(pad) X(crop) X(transpose) X(reshape) X(total_variation) X(total_variation_grad)
+  X(broadcast_to) X(pad) X(crop) X(transpose) X(reshape) X(total_variation) X(total_variation_grad) X(winograd_input) X(winograd_input_grad) X(winograd_output) X(winograd_output_grad) X(winograd_filter) X(winograd_filter_grad)
 // clang-format on
 
 #define GI_DECLARE(op) void op##_reference(const Arguments&);

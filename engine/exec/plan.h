@@ -21,7 +21,7 @@ struct PlanOptions {
   kernels::Isa isa = kernels::best_isa();
   /// Trials side by side: 1, or kernels::pack_lanes(isa); 0 chooses packs when T is a multiple of them.
   std::int64_t lanes = 0;
-  /// op -> kernel name: that kernel or an error.
+  /// op -> kernel name: that kernel or an error. "winograd" -> "no", "2", "4": winograd_choice.h.
   std::map<std::string, std::string> force;
   bool fuse = true;  ///< elementwise chains and pairs; off only to compare in tests
 };

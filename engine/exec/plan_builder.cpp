@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/core/error.h"
+#include "engine/exec/winograd_choice.h"
 #include "engine/graph/op_def.h"
 #include "engine/passes/analysis.h"
 #include "engine/passes/lower.h"
@@ -44,7 +45,11 @@ Program lowered(const Program& program, const PlanOptions& options, std::int64_t
                                [&](const Kernel& k) { return op.name == k.op && k.dtype == options.dtype && k.lanes == lanes; });
   };
   Program p = passes::lower_fused(program, has_kernel);
-  return options.fuse ? passes::gather_pairs(p) : std::move(p);
+  if (options.fuse) p = passes::gather_pairs(p);
+  const auto asked = options.force.find("winograd");
+  const bool fits = options.dtype == DType::f32 && options.fuse;  // f64 is for checks
+  if (asked == options.force.end() && !fits) return p;
+  return passes::use_winograd(p, winograd_rule(asked == options.force.end() ? "" : asked->second, options.isa, lanes));
 }
 
 }  // namespace

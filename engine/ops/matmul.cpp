@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "engine/core/error.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/movement.h"
@@ -14,13 +16,16 @@ using kernels::MatmulGeometry;
 
 Value matmul(Value a, Value b, bool transpose_a, bool transpose_b) {
   const Shape &sa = a.shape(), &sb = b.shape();
-  if (sa.rank() != 3 || sb.rank() != 3)
-    throw ShapeError(fmt::format("matmul: expected [T,M,K] and [T,K,N], got {} and {}", sa.str(), sb.str()));
-  const MatmulGeometry geometry{.m = sa[transpose_a ? 2 : 1],
-                                .n = sb[transpose_b ? 1 : 2],
-                                .k = sa[transpose_a ? 1 : 2],
+  const int rank = sa.rank();
+  if ((rank != 3 && rank != 4) || sb.rank() != rank)
+    throw ShapeError(
+        fmt::format("matmul: expected [T,M,K] and [T,K,N], or [T,B,M,K] and [T,B,K,N], got {} and {}", sa.str(), sb.str()));
+  const MatmulGeometry geometry{.m = sa[transpose_a ? rank - 1 : rank - 2],
+                                .n = sb[transpose_b ? rank - 2 : rank - 1],
+                                .k = sa[transpose_a ? rank - 2 : rank - 1],
                                 .transpose_a = transpose_a,
-                                .transpose_b = transpose_b};
+                                .transpose_b = transpose_b,
+                                .batch = rank == 4 ? sa[1] : 1};
   const std::array<Value, 2> in{a, b};
   return a.graph->apply(op("matmul"), in, Attrs(geometry));
 }
@@ -37,13 +42,15 @@ namespace {
 
 Shape infer_matmul(const Attrs& attrs, std::span<const Shape> in) {
   const auto& d = attrs.as<MatmulGeometry>();
-  const std::int64_t t = in[0].trials();
-  const Shape a = d.transpose_a != 0 ? Shape{t, d.k, d.m} : Shape{t, d.m, d.k};
-  const Shape b = d.transpose_b != 0 ? Shape{t, d.n, d.k} : Shape{t, d.k, d.n};
+  const auto matrix = [&](std::int64_t rows, std::int64_t columns, bool transposed) {
+    if (transposed) std::swap(rows, columns);
+    return in[0].rank() == 4 ? Shape{in[0].trials(), d.batch, rows, columns} : Shape{in[0].trials(), rows, columns};
+  };
+  const Shape a = matrix(d.m, d.k, d.transpose_a != 0), b = matrix(d.k, d.n, d.transpose_b != 0);
   if (in[0] != a || in[1] != b)
     throw ShapeError(fmt::format("matmul{}{}: operands {} and {} do not fit", d.transpose_a != 0 ? " (a transposed)" : "",
                                  d.transpose_b != 0 ? " (b transposed)" : "", in[0].str(), in[1].str()));
-  return {t, d.m, d.n};
+  return matrix(d.m, d.n, false);
 }
 
 // y = op(a) op(b). With A = op(a), B = op(b): dA = u B', dB = A' u, and a transposed operand takes the transposed product.
@@ -59,7 +66,7 @@ Cotangents vjp_matmul(const VjpArgs& args) {
 
 double flops_matmul(const Attrs& attrs, std::span<const Shape> in, const Shape&) {
   const auto& d = attrs.as<MatmulGeometry>();
-  return 2.0 * static_cast<double>(d.m * d.n * d.k * in[0].trials());
+  return 2.0 * static_cast<double>(d.m * d.n * d.k * d.batch * in[0].trials());
 }
 
 }  // namespace

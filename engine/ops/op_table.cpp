@@ -23,7 +23,7 @@ std::span<const OpDef> all_ops() {
   static const std::vector<OpDef> table = [] {
     std::vector<OpDef> all;
     for (const auto& part : {ops::leaf_ops(), ops::elementwise_ops(), ops::reduce_ops(), ops::movement_ops(), ops::conv2d_ops(),
-                             ops::matmul_ops(), ops::pool_ops(), ops::batchnorm_ops(), ops::loss_ops()})
+                             ops::matmul_ops(), ops::pool_ops(), ops::batchnorm_ops(), ops::loss_ops(), ops::winograd_ops()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -16,5 +16,6 @@ std::vector<OpDef> matmul_ops();
 std::vector<OpDef> pool_ops();
 std::vector<OpDef> batchnorm_ops();
 std::vector<OpDef> loss_ops();
+std::vector<OpDef> winograd_ops();
 
 }  // namespace gi::ops

@@ -10,6 +10,7 @@
 //  - Reductions to rank 1 accumulate in f64.
 #pragma once
 
+#include <limits>
 #include <span>
 
 #include "kernels/api/attrs.h"
@@ -40,6 +41,8 @@ struct Problem {
 
 struct Arguments : Problem {
   std::byte* scratch = nullptr;
+  /// A kernel with `parts` computes [first_part, last_part) of them, as far as there are any; the others compute everything.
+  std::int64_t first_part = 0, last_part = std::numeric_limits<std::int64_t>::max();
 };
 
 /// One entry of an op's ordered list.
@@ -52,6 +55,9 @@ struct Kernel {
   const char* (*declines)(const Problem&);       ///< a reason, or nullptr when it serves; may itself be null
   std::size_t (*scratch_bytes)(const Problem&);  ///< may be null: none
   void (*run)(const Arguments&);
+  /// Into how many parts the work may be cut that threads do side by side, each with scratch of its own: a number that depends
+  /// on the problem alone, and so do the bits of every part. May be null: one.
+  std::int64_t (*parts)(const Problem&) = nullptr;
 };
 
 /// All CPU kernels of one instruction set, best first within an op.

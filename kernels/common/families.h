@@ -18,5 +18,7 @@ std::span<const Kernel> pool_kernels();
 std::span<const Kernel> reduce_kernels();
 std::span<const Kernel> softmax_kernels();
 std::span<const Kernel> total_variation_kernels();
+std::span<const Kernel> winograd_lanes_kernels();
+std::span<const Kernel> winograd_single_kernels();
 
 }  // namespace gi::kernels::GI_ISA

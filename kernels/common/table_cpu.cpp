@@ -30,6 +30,8 @@ struct Table {
     add(reduce_kernels());
     add(softmax_kernels());
     add(total_variation_kernels());
+    add(winograd_lanes_kernels());
+    add(winograd_single_kernels());
   }
 };
 

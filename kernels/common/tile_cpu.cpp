@@ -88,6 +88,15 @@ struct Split {
       : pieces((extent + most - 1) / most), size((extent + pieces - 1) / pieces), large(pieces - (pieces * size - extent)) {}
 };
 
+/// Asks for the rows of w that the next tile reads: a line in 16 multiplications, too seldom for the processor to foresee.
+template <class Scalar>
+void fetch_rows(const TileJob& job, std::int64_t rows) {
+  constexpr std::int64_t kLine = 64, scalar = sizeof(Scalar);
+  if (job.w_channel != scalar) return;
+  for (std::int64_t k = rows; k < 2 * rows; ++k)
+    for (std::int64_t at = 0; at < job.channels * scalar; at += kLine) __builtin_prefetch(job.w + k * job.w_k + at);
+}
+
 }  // namespace
 
 template <class Scalar, bool Shared>
@@ -100,6 +109,7 @@ void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
     const RunTiles* const tiles = kTiles<Scalar, Shared>.entries[k - 1];
     job.x = whole.x;
     std::byte* const out = job.out;
+    if (Shared && piece + 1 < by_row.pieces) fetch_rows<Scalar>(job, k);
     tiles[by_column.size - 1](job, by_column.large);
     if (by_column.large < by_column.pieces) {
       job.x += by_column.large * by_column.size * job.x_q;

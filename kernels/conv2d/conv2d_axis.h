@@ -5,19 +5,9 @@
 // phases, each with the taps that fall on it.
 #pragma once
 
-#include "kernels/common/pack.h"
+#include "kernels/common/numbers.h"
 
 namespace gi::kernels::GI_ISA {
-
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-inline std::int64_t at_most(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-inline std::int64_t at_least(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-/// Scratch is handed out in cache lines.
-inline std::int64_t aligned(std::int64_t bytes) { return ceil_div(bytes, 64) * 64; }
-/// The size of pieces of at most `most` (at least 1), as even as they go.
-inline std::int64_t even_piece(std::int64_t extent, std::int64_t most) {
-  return ceil_div(extent, ceil_div(extent, at_least(most, 1)));
-}
 
 struct ConvAxis {
   std::int64_t source, dest;  ///< extents

@@ -22,6 +22,7 @@ constexpr std::int64_t kBlockBytes = 512 << 10;  // source and sums of a block o
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
 constexpr std::int64_t kPixels = 1024;           // whose weight gradient is summed before it is written
+constexpr std::int64_t kColumns = 64;            // of a filter that are transposed at a time, or a tile's where that has more
 
 const char* declined(const Problem& problem) {
   for (const ConstView& v : problem.in) {
@@ -30,10 +31,6 @@ const char* declined(const Problem& problem) {
   }
   return nullptr;
 }
-
-struct Range {
-  std::int64_t first, last;
-};
 
 /// The indices i < count for which 0 <= start + i * step < extent.
 Range inside(std::int64_t start, std::int64_t step, std::int64_t extent, std::int64_t count) {
@@ -70,6 +67,15 @@ struct Gather {
     sums_channel = vectors(block_rows, kVectorBytes / scalar_bytes) * kVectorBytes / scalar_bytes;
   }
   std::int64_t phases() const { return h.phases() * w.phases(); }
+  /// Whether `rows` rows of the source are read where they lie: nothing beside them, no steps, whole vectors.
+  bool reads_in_place(std::int64_t rows, std::int64_t elements) const {
+    return h.filter == 1 && w.filter == 1 && h.pad == 0 && w.pad == 0 && h.step() == 1 && w.step() == 1 && pitch == w.source &&
+           rows * pitch % elements == 0;
+  }
+  /// Whether they are written where they belong.
+  bool writes_in_place(std::int64_t rows, std::int64_t elements) const {
+    return phases() == 1 && pitch == w.dest && rows * pitch % elements == 0;
+  }
   std::int64_t tap_count() const { return h.filter * w.filter; }
   /// Vectors from the first to the last output of `rows` rows.
   std::int64_t vectors(std::int64_t rows, std::int64_t elements) const {
@@ -107,18 +113,42 @@ std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t
   return count;
 }
 
+template <class Scalar, std::size_t N>
+struct SmallVectorOf {
+  typedef Scalar type __attribute__((vector_size(N * sizeof(Scalar)), aligned(alignof(Scalar)), may_alias));
+};
+
+template <class Scalar, std::size_t... I>
+[[gnu::always_inline]] inline void store_every_other(const Scalar* from, Scalar* to, std::index_sequence<I...>) {
+  constexpr std::size_t n = sizeof...(I);
+  using V = typename SmallVectorOf<Scalar, n>::type;
+  *reinterpret_cast<V*>(to) = __builtin_shufflevector(*reinterpret_cast<const V*>(from), *reinterpret_cast<const V*>(from + n - 1),
+                                                      (2 * I + (I < n / 2 ? 0 : 1))...);
+}
+
+/// to[i] = from[2 i], in vectors of N or, where there are fewer, of less; the last vector overlaps the one before.
+template <class Scalar, std::size_t N>
+[[gnu::always_inline]] inline void copy_halved(const Scalar* from, std::int64_t count, Scalar* to) {
+  constexpr auto n = static_cast<std::int64_t>(N);
+  if constexpr (N == 1) {
+    if (count == 1) *to = *from;
+  } else if (count < n) {
+    copy_halved<Scalar, N / 2>(from, count, to);
+  } else {
+    for (std::int64_t i = 0; i < count; i += n) {
+      const std::int64_t at = at_most(i, count - n);
+      store_every_other(from + 2 * at, to + at, std::make_index_sequence<N>{});
+    }
+  }
+}
+
 /// to[i] = from[i * step].
 template <class Scalar>
 void copy_strided(const Scalar* from, std::int64_t step, std::int64_t count, Scalar* to) {
-  constexpr std::int64_t n = kElements<Scalar>;
-  std::int64_t i = 0;
-  if (step == 1) {
-    std::memcpy(to, from, count * sizeof(Scalar));
-    return;
-  }
-  if (step == 2)
-    for (; i + n <= count; i += n) *reinterpret_cast<Vector<Scalar>*>(to + i) = every_other(from + 2 * i);
-  for (; i < count; ++i) to[i] = from[i * step];
+  if (step == 1) std::memcpy(to, from, count * sizeof(Scalar));
+  else if (step == 2) copy_halved<Scalar, kElements<Scalar>>(from, count, to);
+  else
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * step];
 }
 
 /// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
@@ -142,33 +172,44 @@ void copy_source(const Gather& gather, const Scalar* source, std::int64_t i0, Sc
   }
 }
 
+/// Channels in memory.
+template <class Scalar>
+struct Channels {
+  Scalar* data;
+  std::int64_t step;
+};
+
 /// One source and filter bank to the sums of all phases, for `rows` rows.
 template <class Scalar>
-void gather_block(const Gather& gather, const Scalar* slab, const Scalar* filters, Tap* taps, std::int64_t rows, bool accumulate,
-                  Scalar* sums) {
+void gather_block(const Gather& gather, Channels<const Scalar> source, const Scalar* filters, Tap* taps, std::int64_t rows,
+                  bool accumulate, Channels<Scalar> sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
   const std::int64_t columns = gather.vectors(rows, kElements<Scalar>);
   TileJob job;
   job.taps = taps;
-  job.x_channel = gather.slab_channel * scalar;
+  job.x_channel = source.step * scalar;
   job.w_channel = gather.filter_in * scalar;
   job.w_k = gather.filter_out * scalar;
-  job.out_k = gather.sums_channel * scalar;
+  job.out_k = sums.step * scalar;
   job.x_q = job.out_q = kVectorBytes;
-  for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums += gather.groups * gather.out * gather.sums_channel) {
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums.data += gather.groups * gather.out * sums.step) {
     job.tap_count = write_taps<Scalar>(gather, phase / gather.w.phases(), phase % gather.w.phases(), taps);
+    if (job.tap_count == 0) {
+      if (!accumulate) std::memset(sums.data, 0, gather.groups * gather.out * sums.step * scalar);
+      continue;
+    }
     // Filters that more than one tile reads are to stay in the first cache.
-    const std::int64_t channel_bytes = tile_rows(gather.out, columns) * at_least(job.tap_count, 1) * scalar;
+    const std::int64_t channel_bytes = tile_rows(gather.out, columns) * job.tap_count * scalar;
     const std::int64_t chunk = columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / channel_bytes);
     for (std::int64_t group = 0; group < gather.groups; ++group) {
       for (std::int64_t k = 0, tile; k < gather.out; k += tile) {
         tile = tile_rows(gather.out - k, columns);
         for (std::int64_t c = 0; c < gather.in; c += chunk) {
           job.channels = at_most(chunk, gather.in - c);
-          job.x = reinterpret_cast<const std::byte*>(slab + (group * gather.in + c) * gather.slab_channel);
+          job.x = reinterpret_cast<const std::byte*>(source.data + (group * gather.in + c) * source.step);
           job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out +
                                                      c * gather.filter_in);
-          job.out = reinterpret_cast<std::byte*>(sums + (group * gather.out + k) * gather.sums_channel);
+          job.out = reinterpret_cast<std::byte*>(sums.data + (group * gather.out + k) * sums.step);
           job.accumulate = accumulate || c > 0;
           multiply<Scalar, true>(job, tile, columns);
         }
@@ -195,7 +236,12 @@ void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Scala
             Vector<Scalar> both[2];
             interleave<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(from + j),
                                *reinterpret_cast<const Vector<Scalar>*>(from + phase_sums + j), both);
-            std::memcpy(to + 2 * j, both, at_most(2 * n, width - 2 * j) * sizeof(Scalar));
+            for (std::int64_t half = 0; half < 2 && 2 * j + half * n < width; ++half) {
+              Scalar* const there = to + 2 * j + half * n;
+              if (const std::int64_t left = width - 2 * j - half * n; left < n)
+                std::memcpy(there, &both[half], left * sizeof(Scalar));
+              else *reinterpret_cast<Vector<Scalar>*>(there) = both[half];
+            }
           }
         } else {
           for (std::int64_t phase_w = 0; phase_w < step; ++phase_w, from += phase_sums)
@@ -218,14 +264,22 @@ void gather_run(const Arguments& args) {
   const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
   for (std::int64_t t = 0; t < trials; ++t) {
     for (std::int64_t n = 0; n < images; ++n) {
+      Scalar* const out = args.out[0].as<Scalar>() + (t * images + n) * dest_image;
       for (std::int64_t i = 0; i < gather.h.count(0); i += gather.block_rows) {
         const std::int64_t rows = at_most(gather.block_rows, gather.h.count(0) - i);
+        const bool in_place = gather.writes_in_place(rows, kElements<Scalar>);
+        const Channels<Scalar> to = in_place ? Channels<Scalar>{out + i * gather.w.dest, gather.h.dest * gather.w.dest}
+                                             : Channels<Scalar>{sums, gather.sums_channel};
         for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
           const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
-          copy_source(gather, source.as<Scalar>() + t * source.strides[0] + n * source_image, i, slab);
-          gather_block(gather, slab, filters.as<Scalar>() + t * filters.strides[0], taps, rows, pair > 0, sums);
+          const Scalar* const image = source.as<Scalar>() + t * source.strides[0] + n * source_image;
+          Channels<const Scalar> from{slab, gather.slab_channel};
+          if (gather.reads_in_place(rows, kElements<Scalar>))
+            from = {image + i * gather.w.source, gather.h.source * gather.w.source};
+          else copy_source(gather, image, i, slab);
+          gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, pair > 0, to);
         }
-        write_rows(gather, sums, i, args.out[0].as<Scalar>() + (t * images + n) * dest_image);
+        if (!in_place) write_rows(gather, sums, i, out);
       }
     }
   }
@@ -239,6 +293,7 @@ struct Correlate {
   std::int64_t rows, pitch, channel;  ///< of x with its halo
   std::int64_t padded_k;              ///< output channels of a group, whole vectors
   std::int64_t tile_k, tile_c;        ///< output and input channels summed at a time
+  std::int64_t block_c;               ///< input channels transposed at a time, whole tiles
   std::int64_t block_rows;            ///< of g, whose tile stays in the first cache
   bool along_s;                       ///< a register tile spans a filter's row, else input channels
 
@@ -252,6 +307,7 @@ struct Correlate {
         padded_k(ceil_div(geo.k_per_group(), elements) * elements),
         tile_k(at_most(padded_k, kMaxTileColumns * elements)),
         tile_c(tile_rows(geo.c_per_group(), tile_k / elements)),
+        block_c(tile_c * at_least(kColumns / (tile_c * geo.r * geo.s), 1)),
         block_rows(even_piece(geo.p, kTileBytes / (tile_k * geo.q * (kVectorBytes / elements)))),
         along_s(geo.s > tile_c) {}
 };
@@ -264,7 +320,7 @@ struct CorrelateScratch {
       : x(aligned(geo.q * sizeof(Tap))),
         g(x + aligned(sizes.images * geo.c * sizes.channel * sizeof(Scalar))),
         sums(g + aligned(sizes.images * geo.p * geo.q * geo.groups * sizes.padded_k * sizeof(Scalar))),
-        end(sums + sizes.tile_c * geo.r * geo.s * sizes.tile_k * sizeof(Scalar)) {}
+        end(sums + sizes.block_c * geo.r * geo.s * sizes.tile_k * sizeof(Scalar)) {}
 };
 
 template <class Scalar>
@@ -347,11 +403,13 @@ void correlate_run(const Arguments& args) {
         for (std::int64_t k = 0; k < geo.k_per_group(); k += sizes.tile_k) {
           const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k);
           const std::int64_t tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
-          for (std::int64_t c = 0; c < geo.c_per_group(); c += sizes.tile_c) {
-            const std::int64_t channels = at_most(sizes.tile_c, geo.c_per_group() - c);
-            for (std::int64_t n = 0; n < images; ++n)
-              correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c) * sizes.channel,
-                             g + n * g_image + group * pixels * sizes.padded_k + k, taps, channels, tile_k, n > 0, sums);
+          for (std::int64_t c = 0; c < geo.c_per_group(); c += sizes.block_c) {
+            const std::int64_t channels = at_most(sizes.block_c, geo.c_per_group() - c);
+            for (std::int64_t i = 0; i < channels; i += sizes.tile_c)
+              for (std::int64_t n = 0; n < images; ++n)
+                correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c + i) * sizes.channel,
+                               g + n * g_image + group * pixels * sizes.padded_k + k, taps, at_most(sizes.tile_c, channels - i),
+                               tile_k, n > 0, sums + i * geo.r * geo.s * tile_k);
             const Rows<const Scalar> from{sums, tile_k, tile_k};
             const std::int64_t columns = channels * geo.r * geo.s;
             const Rows<Scalar> to{dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s, filter, columns};

@@ -1,5 +1,6 @@
 // Products of matrices with trials in the lanes: the register tile of kernels/common/tile.h with one tap.
 #include "kernels/common/families.h"
+#include "kernels/common/numbers.h"
 #include "kernels/common/tile.h"
 #include "kernels/matmul/matmul.h"
 
@@ -24,11 +25,14 @@ struct Factor {
 };
 
 template <class Scalar>
-Factor factor(const ConstView& v, std::int64_t block, bool result_axis_first) {
-  const std::int64_t number = v.lanes * static_cast<std::int64_t>(sizeof(Scalar)), row = v.dims[2] * number;
-  return {static_cast<const std::byte*>(v.data) + block * v.strides[0] * number, result_axis_first ? row : number,
+Factor factor(const ConstView& v, std::int64_t block, std::int64_t product, bool result_axis_first) {
+  const std::int64_t number = v.lanes * static_cast<std::int64_t>(sizeof(Scalar)), row = v.dims[v.rank - 1] * number;
+  const std::int64_t matrix = v.rank == 4 ? product * v.strides[1] : 0;
+  return {static_cast<const std::byte*>(v.data) + (block * v.strides[0] + matrix) * number, result_axis_first ? row : number,
           result_axis_first ? number : row};
 }
+
+std::int64_t parts(const Problem& problem) { return problem.out[0].dims[0] * problem.attrs_as<MatmulGeometry>().batch; }
 
 template <class Scalar>
 void run(const Arguments& args) {
@@ -39,10 +43,13 @@ void run(const Arguments& args) {
   job.taps = &kTap;
   job.channels = geo.k;
   job.parts = kParts<Scalar>;
-  for (std::int64_t block = 0; block < args.out[0].dims[0]; ++block) {
+  const Range products = parts_of(args, parts(args));
+  for (std::int64_t product = products.first; product < products.last; ++product) {
+    const std::int64_t block = product / geo.batch, i = product % geo.batch;
     for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
       const ConstView &a = args.in[pair], &b = args.in[pair + 1];
-      const Factor left = factor<Scalar>(a, block, geo.transpose_a == 0), right = factor<Scalar>(b, block, geo.transpose_b != 0);
+      const Factor left = factor<Scalar>(a, block, i, geo.transpose_a == 0),
+                   right = factor<Scalar>(b, block, i, geo.transpose_b != 0);
       // The tile's rows take the shared factor, or else the longer side.
       const bool rows_are_m = a.shared() || (!b.shared() && geo.m >= geo.n);
       const Factor &w = rows_are_m ? left : right, &x = rows_are_m ? right : left;
@@ -52,7 +59,7 @@ void run(const Arguments& args) {
       job.x = x.data;
       job.x_q = x.outer;
       job.x_channel = x.inner;
-      job.out = static_cast<std::byte*>(args.out[0].data) + block * geo.m * geo.n * number;
+      job.out = static_cast<std::byte*>(args.out[0].data) + product * geo.m * geo.n * number;
       job.out_k = (rows_are_m ? geo.n : 1) * number;
       job.out_q = (rows_are_m ? 1 : geo.n) * number;
       job.accumulate = pair > 0;
@@ -64,8 +71,8 @@ void run(const Arguments& args) {
 }
 
 constexpr Kernel kKernels[] = {
-    {"matmul", "trial_lanes_tiles", kIsa, DType::f32, kLanes, declined, nullptr, run<float>},
-    {"matmul", "trial_lanes_tiles", kIsa, DType::f64, kLanes, declined, nullptr, run<double>},
+    {"matmul", "trial_lanes_tiles", kIsa, DType::f32, kLanes, declined, nullptr, run<float>, parts},
+    {"matmul", "trial_lanes_tiles", kIsa, DType::f64, kLanes, declined, nullptr, run<double>, parts},
 };
 
 }  // namespace

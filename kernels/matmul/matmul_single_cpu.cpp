@@ -2,11 +2,13 @@
 // contiguous in memory.
 //
 //   b as stored [K,N]      lanes along n: rows of b times scalars of a
-//   a [M,K], b [N,K]       lanes along the sum: both are read in vectors, each result is the sum over a vector
+//   a [M,K], b [N,K]       lanes along the sum: both are read in vectors, each result is the sum over a vector; where a has
+//                          many rows, b is turned round first
 //   a [K,M], b [N,K]       the first case for the transpose of y
 #include <cstring>
 
 #include "kernels/common/families.h"
+#include "kernels/common/numbers.h"
 #include "kernels/common/tile.h"
 #include "kernels/common/transpose.h"
 #include "kernels/matmul/matmul.h"
@@ -16,7 +18,10 @@ namespace gi::kernels::GI_ISA {
 namespace {
 
 constexpr Tap kTap{0, 0};
-constexpr std::int64_t kRows = 12;  ///< of y whose sums over vectors are in scratch at a time
+constexpr std::int64_t kRows = 12;      ///< of y whose sums over vectors are in scratch at a time
+constexpr std::int64_t kPartRows = 48;  ///< of y that are one part of the work
+constexpr std::int64_t kChunk = 128;    ///< of the sum at a time: what a tile reads of b stays in the first cache
+constexpr std::int64_t kTurnRows = 16;  ///< of a, from which on it pays to turn b round
 
 const char* declined(const Problem& problem) {
   for (const ConstView& v : problem.in) {
@@ -35,6 +40,16 @@ const std::byte* bytes(const Scalar* p) {
   return reinterpret_cast<const std::byte*>(p);
 }
 
+bool turns_b(const MatmulGeometry& geo) { return geo.transpose_a == 0 && geo.transpose_b != 0 && geo.m >= kTurnRows; }
+
+/// Rows of y that one part computes: all where they have the turning of an operand in common.
+std::int64_t part_rows(const MatmulGeometry& geo) { return geo.transpose_b != 0 ? geo.m : even_piece(geo.m, kPartRows); }
+std::int64_t parts_of_product(const MatmulGeometry& geo) { return ceil_div(geo.m, part_rows(geo)); }
+std::int64_t parts(const Problem& problem) {
+  const auto& geo = problem.attrs_as<MatmulGeometry>();
+  return problem.out[0].dims[0] * geo.batch * parts_of_product(geo);
+}
+
 template <class Scalar>
 std::size_t scratch_bytes(const Problem& problem) {
   const auto& geo = problem.attrs_as<MatmulGeometry>();
@@ -42,7 +57,7 @@ std::size_t scratch_bytes(const Problem& problem) {
   const std::int64_t longer = geo.m > geo.n ? geo.m : geo.n;
   const std::int64_t edge = n * n + n * longer;  // combine_rows
   const std::int64_t sums = kRows * geo.n * n;   // dot_rows
-  const std::int64_t turned = geo.transpose_a != 0 && geo.transpose_b != 0 ? geo.m * geo.n : 0;
+  const std::int64_t turned = turns_b(geo) ? geo.k * geo.n : geo.transpose_a != 0 && geo.transpose_b != 0 ? geo.m * geo.n : 0;
   return ((edge > sums ? edge : sums) + turned) * sizeof(Scalar);
 }
 
@@ -67,11 +82,18 @@ void combine_rows(const Factor<Scalar>& a, const Scalar* b, std::int64_t m, std:
   job.x_q = job.out_q = kVectorBytes;
   job.channels = k;
   if (whole > 0) {
-    job.x = bytes(b);
     job.x_channel = job.out_k = n * scalar;
     job.out = bytes(y);
-    job.accumulate = add;
-    multiply<Scalar, true>(job, m, whole / lanes);
+    const std::int64_t chunk = even_piece(k, kChunk);
+    for (std::int64_t first = 0; first < k; first += chunk) {
+      job.x = bytes(b + first * n);
+      job.w = bytes(a.data + first * a.sum);
+      job.channels = at_most(chunk, k - first);
+      job.accumulate = add || first > 0;
+      multiply<Scalar, true>(job, m, whole / lanes);
+    }
+    job.w = bytes(a.data);
+    job.channels = k;
   }
   if (rest == 0) return;
   // The last columns: vectors reach into the next row of b, but for the last rows, which are copied.
@@ -131,14 +153,22 @@ void run(const Arguments& args) {
   const auto& geo = args.attrs_as<MatmulGeometry>();
   const std::int64_t m = geo.m, n = geo.n, k = geo.k;
   Scalar* const scratch = reinterpret_cast<Scalar*>(args.scratch);
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-    Scalar* const y = args.out[0].as<Scalar>() + t * m * n;
+  const Range range = parts_of(args, parts(args));
+  const std::int64_t pieces = parts_of_product(geo), piece_rows = part_rows(geo);
+  for (std::int64_t part = range.first; part < range.last; ++part) {
+    const std::int64_t product = part / pieces, t = product / geo.batch, i = product % geo.batch;
+    const std::int64_t row = part % pieces * piece_rows, rows = at_most(piece_rows, m - row);
+    Scalar* const y = args.out[0].as<Scalar>() + (product * m + row) * n;
     for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
-      const Scalar* const a = args.in[pair].as<Scalar>() + t * args.in[pair].strides[0];
-      const Scalar* const b = args.in[pair + 1].as<Scalar>() + t * args.in[pair + 1].strides[0];
+      const Scalar* const a = args.in[pair].as<Scalar>() + t * args.in[pair].strides[0] + i * m * k;
+      const Scalar* const b = args.in[pair + 1].as<Scalar>() + t * args.in[pair + 1].strides[0] + i * k * n;
       const bool add = pair > 0;
       if (geo.transpose_b == 0) {
-        combine_rows<Scalar>({a, geo.transpose_a == 0 ? k : 1, geo.transpose_a == 0 ? 1 : m}, b, m, n, k, add, y, scratch);
+        const Factor<Scalar> factor = geo.transpose_a == 0 ? Factor<Scalar>{a + row * k, k, 1} : Factor<Scalar>{a + row, 1, m};
+        combine_rows<Scalar>(factor, b, rows, n, k, add, y, scratch);
+      } else if (turns_b(geo)) {
+        transpose<Scalar, false>({b, k, k}, n, k, {scratch, n, n});
+        combine_rows<Scalar>({a, k, 1}, scratch, m, n, k, add, y, scratch + k * n);
       } else if (geo.transpose_a == 0) {
         dot_rows(a, b, m, n, k, add, y, scratch);
       } else {
@@ -151,8 +181,8 @@ void run(const Arguments& args) {
 }
 
 constexpr Kernel kKernels[] = {
-    {"matmul", "single_trial_tiles", kIsa, DType::f32, 1, declined, scratch_bytes<float>, run<float>},
-    {"matmul", "single_trial_tiles", kIsa, DType::f64, 1, declined, scratch_bytes<double>, run<double>},
+    {"matmul", "single_trial_tiles", kIsa, DType::f32, 1, declined, scratch_bytes<float>, run<float>, parts},
+    {"matmul", "single_trial_tiles", kIsa, DType::f64, 1, declined, scratch_bytes<double>, run<double>, parts},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/core/error.h"
@@ -11,7 +12,6 @@
 #include "tests/engine/sample_programs.h"
 
 using namespace gi;
-using test::SampleOptions;
 
 namespace {
 
@@ -81,6 +81,43 @@ TEST_CASE("a Plan in f32 stays in the precision class on a smooth network", "[pl
     CHECK(relative_error(work.get("loss"), oracle.get("loss")) <= 1e-6);
     CHECK(relative_error(work.get("dx"), oracle.get("dx")) <= 2e-5);
   }
+}
+
+TEST_CASE("convolutions through Winograd's transforms are the Interpreter's", "[plan]") {
+  for (const char* tile : {"2", "4"})
+    for (const std::int64_t trials : {std::int64_t{1}, pack()})
+      for (const bool shared_weights : {true, false})
+        for (const DType dtype : {DType::f64, DType::f32}) {
+          const auto sample = test::small_attack({.trials = trials, .shared_weights = shared_weights, .smooth = true});
+          const Program program = sample->program();
+          Interpreter oracle(program);
+          bind_all(oracle, *sample);
+          oracle.run();
+          const Plan plan = Plan::compile(program, {.dtype = dtype, .force = {{"winograd", tile}}});
+          for (const Plan::Step& step : plan.iteration())
+            CHECK(!(step.what.starts_with("conv2d") && step.what.find("3,3]") != std::string::npos));
+          Workspace work(plan);
+          bind_all(work, *sample);
+          work.run();
+          CAPTURE(tile, trials, shared_weights, dtype == DType::f32);
+          for (const char* name : {"loss", "match", "dx", "x"})
+            CHECK(relative_error(work.get(name), oracle.get(name)) <= (dtype == DType::f32 ? 2e-5 : 1e-12));
+        }
+}
+
+TEST_CASE("a value is transformed once, a constant filter before the first iteration", "[plan]") {
+  const auto sample = test::small_attack({.trials = pack(), .training_mode = false});
+  const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32, .force = {{"winograd", "4"}}});
+  const auto count = [](std::span<const Plan::Step> steps, std::string_view op) {
+    return std::ranges::count_if(steps, [op](const Plan::Step& s) { return s.what.starts_with(std::string(op) + " "); });
+  };
+  // Two layers: w1, w2 for good. An iteration transforms both v, two inputs and, behind the second layer, its tangent; two
+  // cotangents and two of second order.
+  CHECK(count(plan.setup(), "winograd_filter") == 2);
+  CHECK(count(plan.iteration(), "winograd_filter") == 2);
+  CHECK(count(plan.iteration(), "winograd_input") == 3);
+  CHECK(count(plan.iteration(), "winograd_output_grad") == 4);
+  CHECK(count(plan.iteration(), "winograd_filter_grad") == 2);
 }
 
 TEST_CASE("every instruction set computes the same Program", "[plan]") {

@@ -48,6 +48,10 @@ double rounded_terms(const Case& c) {
     if (op == "conv2d_grad_input") return static_cast<double>(g.k_per_group() * g.r * g.s);
     return d(c.in[0], 0) * static_cast<double>(g.p * g.q);
   }
+  if (op.starts_with("winograd_filter"))
+    return static_cast<double>(c.attrs.as<WinogradFilter>().side() * c.attrs.as<WinogradFilter>().side());
+  if (op.starts_with("winograd"))
+    return static_cast<double>(c.attrs.as<WinogradGeometry>().side() * c.attrs.as<WinogradGeometry>().side());
   if (op == "matmul") return static_cast<double>(c.attrs.as<MatmulGeometry>().k);
   if (op == "sum_to") return static_cast<double>(count(c.in[0])) / static_cast<double>(count(c.out));
   if (is_one_of(op, {"dot", "total_variation"})) return static_cast<double>(count(c.in[0]));
@@ -236,4 +240,5 @@ TEST_CASE("batch normalisation kernels against the references", "[parity]") { ch
 TEST_CASE("softmax kernels against the references", "[parity]") { check_op_cases(softmax_cases()); }
 TEST_CASE("reduction kernels against the references", "[parity]") { check_op_cases(reduce_cases()); }
 TEST_CASE("movement kernels against the references", "[parity]") { check_op_cases(movement_cases()); }
+TEST_CASE("Winograd transforms against the references", "[parity]") { check_op_cases(winograd_cases()); }
 TEST_CASE("total variation kernels against the references", "[parity]") { check_op_cases(total_variation_cases()); }

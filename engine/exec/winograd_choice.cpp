@@ -1,0 +1,58 @@
+#include "engine/exec/winograd_choice.h"
+
+namespace gi {
+namespace {
+
+/// Of one thread, f32, averages over the layers of ConvNet64 (one trial) and ResNet20 (a pack of trials).
+struct Costs {
+  double direct, product;  ///< GFLOP/s of direct convolutions, and of the products between transforms, but for
+  double stream;           ///< ns a number of a transformed filter bank and product: they come from beyond the second cache
+  double image, filter;    ///< ns a number of the products that an image, a filter is transformed to or from
+};
+// Measured on an AMD EPYC (Zen 5), every instruction set on the same machine, by `gi_invert --profile` with --impl winograd=no and
+// =4.
+constexpr Costs kSingle[] = {{39, 33, 0.35, 1.32, 0.87}, {98, 125, 0.35, 0.78, 0.45}, {165, 213, 0.35, 0.49, 0.25}};
+constexpr Costs kPacks[] = {{41, 28, 0, 1.05, 1.0}, {103, 72, 0, 0.51, 0.43}, {180, 108, 0, 0.24, 0.2}};
+
+/// Transforms must win by more than the table is worth.
+constexpr double kMargin = 0.9;
+
+/// Convolutions of a layer in an iteration, and what they transform: on either side two values to products and two from
+/// them, and one filter each way.
+constexpr double kConvolutions = 7, kImages = 4, kFilters = 2;
+
+double direct_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images) {
+  return kConvolutions * 2 * static_cast<double>(geo.macs() * images) / costs.direct;
+}
+
+double winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images, std::int64_t tile,
+                   std::int64_t column_multiple) {
+  const std::int64_t side = tile + 2, tiles = images * ((geo.p + tile - 1) / tile) * ((geo.q + tile - 1) / tile);
+  const std::int64_t columns = (tiles + column_multiple - 1) / column_multiple * column_multiple;
+  const auto numbers = [&](std::int64_t n) { return static_cast<double>(side * side * n); };
+  return kConvolutions * numbers(geo.k * geo.c) * (costs.stream + 2 * static_cast<double>(columns) / costs.product) +
+         kImages * numbers((geo.c + geo.k) * columns) * costs.image + kFilters * numbers(geo.k * geo.c) * costs.filter;
+}
+
+}  // namespace
+
+passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std::int64_t lanes) {
+  // One trial has tiles in its lanes: whole vectors of them.
+  passes::WinogradRule rule{.tile = {}, .column_multiple = lanes == 1 ? kernels::pack_lanes(isa) : 1};
+  if (!asked.empty()) {
+    const std::int64_t tile = asked == "2" ? 2 : asked == "4" ? 4 : 0;
+    rule.tile = [tile](const kernels::Conv2dGeometry&, std::int64_t) { return tile; };
+    return rule;
+  }
+  const Costs& costs = (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
+  rule.tile = [&costs, multiple = rule.column_multiple](const kernels::Conv2dGeometry& geo, std::int64_t images) {
+    std::int64_t best = 0;
+    double least = kMargin * direct_ns(costs, geo, images);
+    for (const std::int64_t tile : {2, 4})
+      if (const double ns = winograd_ns(costs, geo, images, tile, multiple); ns < least) best = tile, least = ns;
+    return best;
+  };
+  return rule;
+}
+
+}  // namespace gi
