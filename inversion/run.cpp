@@ -109,6 +109,7 @@ AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOpt
   std::int64_t threads = std::min<std::int64_t>(wanted, chunks());
   if (memory > 0) threads = std::min<std::int64_t>(threads, static_cast<std::int64_t>(memory / std::max<std::size_t>(bytes, 1)));
   threads_ = static_cast<int>(std::max<std::int64_t>(1, threads));
+  threads_per_chunk_ = std::max(1, wanted / threads_);
 }
 
 void AttackRun::compile(std::int64_t per_chunk) {
@@ -167,7 +168,7 @@ RunResult AttackRun::execute() {
   if (options_.profile) result.profiles.assign(static_cast<std::size_t>(threads_), Profile(*plan_));
   const auto work_through = [&](std::size_t thread) {
     try {
-      Workspace work(*plan_);
+      Workspace work(*plan_, threads_per_chunk_);
       if (options_.profile) work.attach(&result.profiles[thread]);
       for (std::int64_t c = shared.next_chunk++; c < chunks() && !shared.failed; c = shared.next_chunk++)
         if (!stopped() || journal.load(c)) run_chunk(work, c, shared);

@@ -81,7 +81,9 @@ class AttackRun {
   std::int64_t trials() const { return static_cast<std::int64_t>(problem_.victims.size()) * attack_.restarts; }
   std::int64_t trials_per_chunk() const { return per_chunk_; }
   std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }
+  /// That take chunks, each its own, and that share the steps of one: more than one where there are fewer chunks than threads.
   int threads() const { return threads_; }
+  int threads_per_chunk() const { return threads_per_chunk_; }
   /// Iterations between two values of a cost curve.
   std::int64_t curve_every() const;
 
@@ -100,7 +102,7 @@ class AttackRun {
   RunOptions options_;
   std::unique_ptr<Plan> plan_;
   std::int64_t per_chunk_ = 1;
-  int threads_ = 1;
+  int threads_ = 1, threads_per_chunk_ = 1;
 };
 
 /// Index of the least finite cost among trials [begin, end).

@@ -11,14 +11,24 @@ namespace gi {
 
 using Memory = Plan::Memory;
 
-Workspace::Workspace(const Plan& plan)
+namespace {
+
+/// Work of a step from which on it pays to wake the other threads, in operations and bytes.
+constexpr double kWorthSharing = 2e5;
+
+std::size_t scratch_of_one(const Plan& plan) { return (plan.scratch_bytes() + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+Workspace::Workspace(const Plan& plan, int threads)
     : plan_(plan),
       inputs_(plan.block_bytes(Memory::input)),
       states_(plan.block_bytes(Memory::state)),
       kept_(plan.block_bytes(Memory::kept)),
       arena_(plan.block_bytes(Memory::arena)),
-      scratch_(plan.scratch_bytes()),
+      scratch_(scratch_of_one(plan) * static_cast<std::size_t>(threads)),
       bound_(plan.inputs().size() + plan.states().size(), 0),
+      pool_(threads > 1 ? std::make_unique<ThreadPool>(threads) : nullptr),
       setup_(bound_to_memory(plan.setup())),
       iteration_(bound_to_memory(plan.iteration())) {}
 
@@ -66,9 +76,11 @@ Tensor Workspace::get(std::string_view name) const {
 std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Plan::Step> steps) {
   std::vector<BoundStep> result;
   for (const Plan::Step& s : steps) {
-    BoundStep& b = result.emplace_back(BoundStep{&s, {}, {}});
+    BoundStep& b = result.emplace_back(BoundStep{&s, {}, {}, 1});
     for (const auto& o : s.in) b.in.push_back({o.layout, base(o.memory) + o.offset});
     for (const auto& o : s.out) b.out.push_back({o.layout, mutable_base(o.memory) + o.offset});
+    if (pool_ && s.kernel->parts != nullptr && s.flops + step_bytes(s) >= kWorthSharing)
+      b.parts = s.kernel->parts({s.attrs_data(), b.in, b.out});
   }
   return result;
 }
@@ -76,7 +88,18 @@ std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Pla
 void Workspace::execute(std::span<const BoundStep> steps) {
   for (const BoundStep& b : steps) {
     const Profile::Timer timer(profile_, b.step);
-    b.step->kernel->run({{b.step->attrs_data(), b.in, b.out}, scratch_.data()});
+    const kernels::Arguments whole{{b.step->attrs_data(), b.in, b.out}, scratch_.data()};
+    if (b.parts == 1) {
+      b.step->kernel->run(whole);
+    } else {
+      pool_->run([&](int thread) {
+        kernels::Arguments own = whole;
+        own.scratch += static_cast<std::size_t>(thread) * scratch_of_one(plan_);
+        own.first_part = b.parts * thread / pool_->threads();
+        own.last_part = b.parts * (thread + 1) / pool_->threads();
+        if (own.first_part < own.last_part) b.step->kernel->run(own);
+      });
+    }
   }
 }
 

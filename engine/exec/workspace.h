@@ -2,20 +2,23 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "engine/core/tensor.h"
 #include "engine/exec/plan.h"
 #include "engine/exec/profile.h"
+#include "engine/exec/thread_pool.h"
 
 namespace gi {
 
-/// One thread at a time. `plan` must outlive it; many Workspaces may share one Plan.
+/// One caller at a time. `plan` must outlive it; many Workspaces may share one Plan.
 class Workspace {
  public:
+  /// `threads` threads share the larger steps, which changes no bit of a result.
   /// Errors gi::Error: not enough memory (says how much).
-  explicit Workspace(const Plan& plan);
+  explicit Workspace(const Plan& plan, int threads = 1);
 
   /// Binds an input or sets a state: [T,...], or [1,...] where the leaf is shared; converted to the Plan's layout and dtype.
   /// Errors ShapeError: another shape than the leaf's; UsageError: no such leaf in the Plan.
@@ -36,6 +39,7 @@ class Workspace {
     const Plan::Step* step;
     std::vector<kernels::ConstView> in;
     std::vector<kernels::View> out;
+    std::int64_t parts;  ///< that the threads share; 1 where one does it all
   };
   std::vector<BoundStep> bound_to_memory(std::span<const Plan::Step> steps);
   void execute(std::span<const BoundStep> steps);
@@ -45,6 +49,7 @@ class Workspace {
   std::vector<char> bound_;
   bool setup_done_ = false;
   Profile* profile_ = nullptr;
+  std::unique_ptr<ThreadPool> pool_;  // null: the caller alone
   std::vector<BoundStep> setup_, iteration_;
 };
 

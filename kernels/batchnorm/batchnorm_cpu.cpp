@@ -91,12 +91,13 @@ void normalise(const Arguments& args) {
   const View& y = args.out.data()[0];
   const std::int64_t channels = y.dims[2], pixels = y.dims[3] * y.dims[4];
   const Runs runs{y.dims[1], pixels, channels * pixels};
-  for (std::int64_t t = 0; t < y.dims[0]; ++t)
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const Real* in[kOperands];
-      for (int k = 0; k < kOperands; ++k) in[k] = block_of<Real>(args.in.data()[k], t) + c * pixels;
-      normalise_channel(in, block_of<Real>(y, t) + c * pixels, runs, eps);
-    }
+  const Range range = parts_of(args, channel_parts<Real>(args));
+  for (std::int64_t part = range.first; part < range.last; ++part) {
+    const std::int64_t t = part / channels, c = part % channels;
+    const Real* in[kOperands];
+    for (int k = 0; k < kOperands; ++k) in[k] = block_of<Real>(args.in.data()[k], t) + c * pixels;
+    normalise_channel(in, block_of<Real>(y, t) + c * pixels, runs, eps);
+  }
 }
 
 template <class Real>
@@ -116,9 +117,9 @@ void batchnorm_grad2(const Arguments& args) {
 
 std::span<const Kernel> batchnorm_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("batchnorm", "channelwise", declines_unless_plain, no_scratch, batchnorm),
-      GI_KERNEL_VARIANTS("batchnorm_grad", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad),
-      GI_KERNEL_VARIANTS("batchnorm_grad2", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad2),
+      GI_KERNEL_VARIANTS("batchnorm", "channelwise", declines_unless_plain, no_scratch, batchnorm, channel_parts),
+      GI_KERNEL_VARIANTS("batchnorm_grad", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad, channel_parts),
+      GI_KERNEL_VARIANTS("batchnorm_grad2", "channelwise", declines_unless_plain, no_scratch, batchnorm_grad2, channel_parts),
   };
   return kTable;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/common/families.h"
+#include "kernels/common/numbers.h"
 #include "kernels/common/vector.h"
 
 namespace gi::kernels::GI_ISA {
@@ -12,12 +13,15 @@ inline constexpr DType kDTypeOf = sizeof(ScalarOf<Real>) == 4 ? DType::f32 : DTy
 template <class Real>
 inline constexpr int kLanesOf = RealTraits<Real>::lanes;
 
-/// Table entries of `run`, `declines` and `scratch`, templates over Real (declines and scratch: over Real, or nullptr).
-#define GI_KERNEL_VARIANT(op, name, Real, declines, scratch, run) \
-  Kernel { op, name, kIsa, kDTypeOf<Real>, kLanesOf<Real>, declines<Real>, scratch<Real>, run<Real> }
-#define GI_KERNEL_VARIANTS(op, name, declines, scratch, run)                                                                  \
-  GI_KERNEL_VARIANT(op, name, PackF32, declines, scratch, run), GI_KERNEL_VARIANT(op, name, PackF64, declines, scratch, run), \
-      GI_KERNEL_VARIANT(op, name, float, declines, scratch, run), GI_KERNEL_VARIANT(op, name, double, declines, scratch, run)
+/// Table entries of `run`, `declines`, `scratch` and `parts`, templates over Real (declines, scratch, parts: over Real, or
+/// nullptr).
+#define GI_KERNEL_VARIANT(op, name, Real, declines, scratch, run, parts) \
+  Kernel { op, name, kIsa, kDTypeOf<Real>, kLanesOf<Real>, declines<Real>, scratch<Real>, run<Real>, parts<Real> }
+#define GI_KERNEL_VARIANTS(op, name, declines, scratch, run, parts)        \
+  GI_KERNEL_VARIANT(op, name, PackF32, declines, scratch, run, parts),     \
+      GI_KERNEL_VARIANT(op, name, PackF64, declines, scratch, run, parts), \
+      GI_KERNEL_VARIANT(op, name, float, declines, scratch, run, parts),   \
+      GI_KERNEL_VARIANT(op, name, double, declines, scratch, run, parts)
 
 using PackF32 = Pack<float, kLanes>;
 using PackF64 = Pack<double, kLanes>;
@@ -25,6 +29,15 @@ using PackF64 = Pack<double, kLanes>;
 template <class Real>
 std::size_t no_scratch(const Problem&) {
   return 0;
+}
+template <class Real>
+std::int64_t one_part(const Problem&) {
+  return 1;
+}
+/// Channels [T,N,C,...] of every trial.
+template <class Real>
+std::int64_t channel_parts(const Problem& problem) {
+  return problem.out.data()[0].dims[0] * problem.out.data()[0].dims[2];
 }
 
 inline bool dense_from(const Layout& v, int first) {

@@ -3,11 +3,13 @@
 // conv2d, conv2d_grad_input: pixels in the lanes. The source is copied to scratch with its halo, the rows one after the
 // other at one pitch; then output position i * pitch + j reads every tap at a fixed distance, so a vector of
 // neighbouring positions runs on over the ends of rows. What falls between the rows is computed and thrown away. For
-// strides above 1 the copy takes the source apart into stride_h * stride_w images that are read with step 1.
+// strides above 1 the copy takes the source apart into stride_h * stride_w images that are read with step 1. Without a halo
+// and where rows are whole vectors, sources are read and outputs written where they lie.
 //
 // conv2d_grad_weight: output channels in the lanes. g is transposed to [pixel][channel], x gives the scalars.
 #include <cstring>
 
+#include "kernels/common/copy_row.h"
 #include "kernels/common/families.h"
 #include "kernels/common/tile.h"
 #include "kernels/common/transpose.h"
@@ -21,6 +23,7 @@ namespace {
 constexpr std::int64_t kBlockBytes = 512 << 10;  // source and sums of a block of rows, of a second cache of 1 MiB or more
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
+constexpr std::int64_t kPartChannels = 12;       // of the output that are one part of the work: whole register tiles
 constexpr std::int64_t kPixels = 1024;           // whose weight gradient is summed before it is written
 constexpr std::int64_t kColumns = 64;            // of a filter that are transposed at a time, or a tile's where that has more
 
@@ -98,6 +101,12 @@ std::size_t gather_scratch(const Problem& problem) {
   return GatherScratch<Scalar>(Gather(problem.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar))).end;
 }
 
+template <bool Adjoint>
+std::int64_t gather_parts(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  return ceil_div(Adjoint ? geo.c : geo.k, kPartChannels);
+}
+
 template <class Scalar>
 std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t phase_w, Tap* taps) {
   std::int64_t count = 0;
@@ -111,44 +120,6 @@ std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t
                        (r * gather.w.filter + s) * static_cast<std::int64_t>(sizeof(Scalar))};
     }
   return count;
-}
-
-template <class Scalar, std::size_t N>
-struct SmallVectorOf {
-  typedef Scalar type __attribute__((vector_size(N * sizeof(Scalar)), aligned(alignof(Scalar)), may_alias));
-};
-
-template <class Scalar, std::size_t... I>
-[[gnu::always_inline]] inline void store_every_other(const Scalar* from, Scalar* to, std::index_sequence<I...>) {
-  constexpr std::size_t n = sizeof...(I);
-  using V = typename SmallVectorOf<Scalar, n>::type;
-  *reinterpret_cast<V*>(to) = __builtin_shufflevector(*reinterpret_cast<const V*>(from), *reinterpret_cast<const V*>(from + n - 1),
-                                                      (2 * I + (I < n / 2 ? 0 : 1))...);
-}
-
-/// to[i] = from[2 i], in vectors of N or, where there are fewer, of less; the last vector overlaps the one before.
-template <class Scalar, std::size_t N>
-[[gnu::always_inline]] inline void copy_halved(const Scalar* from, std::int64_t count, Scalar* to) {
-  constexpr auto n = static_cast<std::int64_t>(N);
-  if constexpr (N == 1) {
-    if (count == 1) *to = *from;
-  } else if (count < n) {
-    copy_halved<Scalar, N / 2>(from, count, to);
-  } else {
-    for (std::int64_t i = 0; i < count; i += n) {
-      const std::int64_t at = at_most(i, count - n);
-      store_every_other(from + 2 * at, to + at, std::make_index_sequence<N>{});
-    }
-  }
-}
-
-/// to[i] = from[i * step].
-template <class Scalar>
-void copy_strided(const Scalar* from, std::int64_t step, std::int64_t count, Scalar* to) {
-  if (step == 1) std::memcpy(to, from, count * sizeof(Scalar));
-  else if (step == 2) copy_halved<Scalar, kElements<Scalar>>(from, count, to);
-  else
-    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * step];
 }
 
 /// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
@@ -179,10 +150,10 @@ struct Channels {
   std::int64_t step;
 };
 
-/// One source and filter bank to the sums of all phases, for `rows` rows.
+/// One source and filter bank to the sums of all phases, for `rows` rows of the wanted output channels.
 template <class Scalar>
 void gather_block(const Gather& gather, Channels<const Scalar> source, const Scalar* filters, Tap* taps, std::int64_t rows,
-                  bool accumulate, Channels<Scalar> sums) {
+                  Range wanted, bool accumulate, Channels<Scalar> sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
   const std::int64_t columns = gather.vectors(rows, kElements<Scalar>);
   TileJob job;
@@ -195,15 +166,16 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
   for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums.data += gather.groups * gather.out * sums.step) {
     job.tap_count = write_taps<Scalar>(gather, phase / gather.w.phases(), phase % gather.w.phases(), taps);
     if (job.tap_count == 0) {
-      if (!accumulate) std::memset(sums.data, 0, gather.groups * gather.out * sums.step * scalar);
+      if (!accumulate) std::memset(sums.data + wanted.first * sums.step, 0, (wanted.last - wanted.first) * sums.step * scalar);
       continue;
     }
     // Filters that more than one tile reads are to stay in the first cache.
     const std::int64_t channel_bytes = tile_rows(gather.out, columns) * job.tap_count * scalar;
     const std::int64_t chunk = columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / channel_bytes);
-    for (std::int64_t group = 0; group < gather.groups; ++group) {
-      for (std::int64_t k = 0, tile; k < gather.out; k += tile) {
-        tile = tile_rows(gather.out - k, columns);
+    for (std::int64_t group = wanted.first / gather.out; group * gather.out < wanted.last; ++group) {
+      const std::int64_t end = at_most(gather.out, wanted.last - group * gather.out);
+      for (std::int64_t k = at_least(0, wanted.first - group * gather.out), tile; k < end; k += tile) {
+        tile = tile_rows(end - k, columns);
         for (std::int64_t c = 0; c < gather.in; c += chunk) {
           job.channels = at_most(chunk, gather.in - c);
           job.x = reinterpret_cast<const std::byte*>(source.data + (group * gather.in + c) * source.step);
@@ -220,17 +192,17 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
 
 /// Output rows from i0 on, put together from all phases.
 template <class Scalar>
-void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Scalar* out) {
+void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Range wanted, Scalar* out) {
   constexpr std::int64_t n = kElements<Scalar>;
   const std::int64_t step = gather.w.phases(), width = gather.w.dest, phase_sums = gather.groups * gather.out * gather.sums_channel;
   for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h, sums += step * phase_sums) {
     const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h));
-    for (std::int64_t k = 0; k < gather.groups * gather.out; ++k) {
+    for (std::int64_t k = wanted.first; k < wanted.last; ++k) {
       for (std::int64_t i = i0; i < i1; ++i) {
         const Scalar* from = sums + k * gather.sums_channel + (i - i0) * gather.pitch;
         Scalar* const to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * width;
         if (step == 1) {
-          std::memcpy(to, from, width * sizeof(Scalar));
+          copy_row<1>(from, width, to);
         } else if (step == 2) {
           for (std::int64_t j = 0; 2 * j < width; j += n) {
             Vector<Scalar> both[2];
@@ -260,6 +232,7 @@ void gather_run(const Arguments& args) {
   Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch + scratch.slab);
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
   const std::int64_t trials = args.out[0].dims[0], images = args.out[0].dims[1];
+  const Range wanted = pieces_of(args, gather.groups * gather.out, kPartChannels);
   const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
   const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
   for (std::int64_t t = 0; t < trials; ++t) {
@@ -277,9 +250,9 @@ void gather_run(const Arguments& args) {
           if (gather.reads_in_place(rows, kElements<Scalar>))
             from = {image + i * gather.w.source, gather.h.source * gather.w.source};
           else copy_source(gather, image, i, slab);
-          gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, pair > 0, to);
+          gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, wanted, pair > 0, to);
         }
-        if (!in_place) write_rows(gather, sums, i, out);
+        if (!in_place) write_rows(gather, sums, i, wanted, out);
       }
     }
   }
@@ -329,14 +302,21 @@ std::size_t correlate_scratch(const Problem& problem) {
   return CorrelateScratch<Scalar>(geo, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>)).end;
 }
 
+/// Groups, or tiles of input channels where there is but one.
+template <class Scalar>
+std::int64_t correlate_parts(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  return geo.groups > 1 ? geo.groups : ceil_div(geo.c, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>).tile_c);
+}
+
 template <class Scalar>
 void copy_padded(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, Scalar* to) {
   const Range across = inside(-geo.pad_w, 1, geo.w, sizes.pitch), down = inside(-geo.pad_h, 1, geo.h, sizes.rows);
   std::memset(to, 0, geo.c * sizes.channel * sizeof(Scalar));
   for (std::int64_t c = 0; c < geo.c; ++c, x += geo.h * geo.w, to += sizes.channel)
     for (std::int64_t i = down.first; i < down.last; ++i)
-      std::memcpy(to + i * sizes.pitch + across.first, x + (i - geo.pad_h) * geo.w + across.first - geo.pad_w,
-                  (across.last - across.first) * sizeof(Scalar));
+      copy_row<1>(x + (i - geo.pad_h) * geo.w + across.first - geo.pad_w, across.last - across.first,
+                  to + i * sizes.pitch + across.first);
 }
 
 /// g [K][P Q] of one image to [groups][P Q][padded_k].
@@ -389,6 +369,9 @@ void correlate_run(const Arguments& args) {
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
   const std::int64_t scalar = sizeof(Scalar), x_image = geo.c * sizes.channel, g_image = pixels * geo.groups * sizes.padded_k;
   for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * sizes.padded_k * scalar, q * geo.stride_w * scalar};
+  const bool grouped = geo.groups > 1;
+  const Range groups = grouped ? parts_of(args, geo.groups) : Range{0, 1};
+  const Range inputs = grouped ? Range{0, geo.c_per_group()} : pieces_of(args, geo.c, sizes.tile_c);
   for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
     const Scalar* const x_trial = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
     const Scalar* const g_trial = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
@@ -399,12 +382,12 @@ void correlate_run(const Arguments& args) {
         copy_padded(geo, sizes, x_trial + (n0 + n) * geo.c * geo.h * geo.w, x + n * x_image);
         transpose_g(geo, sizes, g_trial + (n0 + n) * geo.k * pixels, g + n * g_image);
       }
-      for (std::int64_t group = 0; group < geo.groups; ++group) {
+      for (std::int64_t group = groups.first; group < groups.last; ++group) {
         for (std::int64_t k = 0; k < geo.k_per_group(); k += sizes.tile_k) {
           const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k);
           const std::int64_t tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
-          for (std::int64_t c = 0; c < geo.c_per_group(); c += sizes.block_c) {
-            const std::int64_t channels = at_most(sizes.block_c, geo.c_per_group() - c);
+          for (std::int64_t c = inputs.first; c < inputs.last; c += sizes.block_c) {
+            const std::int64_t channels = at_most(sizes.block_c, inputs.last - c);
             for (std::int64_t i = 0; i < channels; i += sizes.tile_c)
               for (std::int64_t n = 0; n < images; ++n)
                 correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c + i) * sizes.channel,
@@ -423,17 +406,22 @@ void correlate_run(const Arguments& args) {
 }
 
 template <class Scalar>
-constexpr Kernel entry(const char* op, const char* name, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&)) {
-  return {op, name, kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, 1, declined, scratch, run};
+constexpr Kernel entry(const char* op, const char* name, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&),
+                       std::int64_t (*parts)(const Problem&)) {
+  return {op, name, kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, 1, declined, scratch, run, parts};
 }
 
 constexpr Kernel kKernels[] = {
-    entry<float>("conv2d", "pixel_lanes_direct", gather_scratch<float, false>, gather_run<float, false>),
-    entry<double>("conv2d", "pixel_lanes_direct", gather_scratch<double, false>, gather_run<double, false>),
-    entry<float>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<float, true>, gather_run<float, true>),
-    entry<double>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<double, true>, gather_run<double, true>),
-    entry<float>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<float>, correlate_run<float>),
-    entry<double>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<double>, correlate_run<double>),
+    entry<float>("conv2d", "pixel_lanes_direct", gather_scratch<float, false>, gather_run<float, false>, gather_parts<false>),
+    entry<double>("conv2d", "pixel_lanes_direct", gather_scratch<double, false>, gather_run<double, false>, gather_parts<false>),
+    entry<float>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<float, true>, gather_run<float, true>,
+                 gather_parts<true>),
+    entry<double>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<double, true>, gather_run<double, true>,
+                  gather_parts<true>),
+    entry<float>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<float>, correlate_run<float>,
+                 correlate_parts<float>),
+    entry<double>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<double>, correlate_run<double>,
+                  correlate_parts<double>),
 };
 
 }  // namespace

@@ -17,9 +17,6 @@ constexpr std::int64_t kBlock = 4096 / sizeof(S);
 constexpr int kAxes = kMaxRank + 1;
 constexpr int kRegisters = Chain::kMaxInputs + Chain::kMaxInstructions;
 
-constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-constexpr std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
 struct Operand {
   const void* data;
   std::int64_t stride[kAxes];                  // in scalars
@@ -37,8 +34,8 @@ struct Space {
   std::int64_t block_planes, block_rows, block_columns;
 };
 
-/// A block's place: planes [plane, plane + planes) and so on.
-struct Range {
+/// Planes [plane, plane + planes) and so on.
+struct Block {
   std::int64_t plane, planes, row, rows, column, columns;
   std::int64_t count() const { return planes * rows * columns; }
 };
@@ -53,6 +50,10 @@ class Runner {
  public:
   Runner(const Arguments& args, std::int64_t lanes);
   void run();
+  std::int64_t blocks() const {
+    return ceil_div(space_.planes, space_.block_planes) * ceil_div(space_.rows, space_.block_rows) *
+           ceil_div(space_.columns, space_.block_columns);
+  }
 
  private:
   static constexpr DType kDType = sizeof(S) == 4 ? DType::f32 : DType::f64;
@@ -61,8 +62,8 @@ class Runner {
   void choose_block();
   void assign_registers();
   std::int64_t plane_offset(const Operand& operand, std::int64_t plane) const;
-  const S* operand_block(int i, const Range& range, bool whole_vectors);
-  void run_block(const Range& range, std::int64_t out_offset);
+  const S* operand_block(int i, const Block& range, bool whole_vectors);
+  void run_block(const Block& range, std::int64_t out_offset);
 
   const Chain& chain_;
   const Arguments& args_;
@@ -120,9 +121,9 @@ void Runner<S>::choose_block() {
   s.columns = s.extent[s.axes - 1];
   s.rows = s.extent[s.axes - 2];
   for (int axis = 0; axis < s.axes - 2; ++axis) s.planes *= s.extent[axis];
-  s.block_columns = min_of(s.columns, kBlock<S>);
-  s.block_rows = min_of(s.rows, max_of(1, kBlock<S> / s.columns));
-  s.block_planes = min_of(s.planes, max_of(1, kBlock<S> / (s.rows * s.columns)));
+  s.block_columns = at_most(s.columns, kBlock<S>);
+  s.block_rows = at_most(s.rows, at_least(1, kBlock<S> / s.columns));
+  s.block_planes = at_most(s.planes, at_least(1, kBlock<S> / (s.rows * s.columns)));
 
   for (int i = 0; i < inputs_; ++i) {
     Operand& operand = operands_[i];
@@ -193,7 +194,7 @@ std::int64_t Runner<S>::plane_offset(const Operand& operand, std::int64_t plane)
 }
 
 template <class S>
-const S* Runner<S>::operand_block(int i, const Range& range, bool whole_vectors) {
+const S* Runner<S>::operand_block(int i, const Block& range, bool whole_vectors) {
   Operand& operand = operands_[i];
   const std::int64_t row_stride = operand.stride[space_.axes - 2], stride = operand.stride[space_.axes - 1];
   std::int64_t offset = operand.same_in_planes ? 0 : plane_offset(operand, range.plane);
@@ -219,7 +220,7 @@ const S* Runner<S>::operand_block(int i, const Range& range, bool whole_vectors)
 }
 
 template <class S>
-void Runner<S>::run_block(const Range& range, std::int64_t out_offset) {
+void Runner<S>::run_block(const Block& range, std::int64_t out_offset) {
   const std::int64_t n = range.count();
   const std::int64_t padded = (n + kLanes - 1) / kLanes * kLanes;
   const bool whole = n == padded;
@@ -249,16 +250,18 @@ void Runner<S>::run_block(const Range& range, std::int64_t out_offset) {
 template <class S>
 void Runner<S>::run() {
   const Space& s = space_;
-  std::int64_t offset = 0;
-  Range range;
+  std::int64_t offset = 0, number = 0;
+  const Range wanted = parts_of(args_, blocks());
+  Block range;
   for (range.plane = 0; range.plane < s.planes; range.plane += s.block_planes) {
-    range.planes = min_of(s.block_planes, s.planes - range.plane);
+    range.planes = at_most(s.block_planes, s.planes - range.plane);
     for (range.row = 0; range.row < s.rows; range.row += s.block_rows) {
-      range.rows = min_of(s.block_rows, s.rows - range.row);
+      range.rows = at_most(s.block_rows, s.rows - range.row);
       for (range.column = 0; range.column < s.columns; range.column += s.block_columns) {
-        range.columns = min_of(s.block_columns, s.columns - range.column);
-        run_block(range, offset);
+        range.columns = at_most(s.block_columns, s.columns - range.column);
+        if (number >= wanted.first && number < wanted.last) run_block(range, offset);
         offset += range.count();
+        ++number;
       }
     }
   }
@@ -283,6 +286,12 @@ std::size_t scratch_bytes(const Problem& problem) {
 }
 
 template <class Real>
+std::int64_t block_parts(const Problem& problem) {
+  const Arguments args{problem};
+  return Runner<ScalarOf<Real>>(args, kLanesOf<Real>).blocks();
+}
+
+template <class Real>
 void run(const Arguments& args) {
   Runner<ScalarOf<Real>>(args, kLanesOf<Real>).run();
 }
@@ -290,7 +299,7 @@ void run(const Arguments& args) {
 }  // namespace
 
 std::span<const Kernel> elementwise_kernels() {
-  static constexpr Kernel kTable[] = {GI_KERNEL_VARIANTS("elementwise_chain", "blocks", declines, scratch_bytes, run)};
+  static constexpr Kernel kTable[] = {GI_KERNEL_VARIANTS("elementwise_chain", "blocks", declines, scratch_bytes, run, block_parts)};
   return kTable;
 }
 

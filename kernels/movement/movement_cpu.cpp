@@ -100,9 +100,9 @@ void transpose(const Arguments& args) {
 
 std::span<const Kernel> movement_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("pad", "strided_copy", declines_unless_plain, no_scratch, pad),
-      GI_KERNEL_VARIANTS("crop", "strided_copy", declines_unless_plain, no_scratch, crop),
-      GI_KERNEL_VARIANTS("transpose", "strided_copy", declines_unless_plain, no_scratch, transpose),
+      GI_KERNEL_VARIANTS("pad", "strided_copy", declines_unless_plain, no_scratch, pad, one_part),
+      GI_KERNEL_VARIANTS("crop", "strided_copy", declines_unless_plain, no_scratch, crop, one_part),
+      GI_KERNEL_VARIANTS("transpose", "strided_copy", declines_unless_plain, no_scratch, transpose, one_part),
   };
   return kTable;
 }

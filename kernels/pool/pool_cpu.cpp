@@ -39,6 +39,12 @@ using PlaneIn = Plane<Real, const Part<Real>>;
 template <class Real>
 using PlaneOut = Plane<Real, Part<Real>>;
 
+template <class Real>
+std::int64_t plane_parts(const Problem& problem) {
+  const View& y = problem.out.data()[0];
+  return y.dims[0] * y.dims[1] * y.dims[2];
+}
+
 /// body(plane of in[0], plane of in[last], plane of out) for all trials, images, channels and parts of numbers.
 template <class Real, class Body>
 void for_each_plane(const Arguments& args, Body body) {
@@ -48,12 +54,14 @@ void for_each_plane(const Arguments& args, Body body) {
   const View& y = args.out.data()[0];
   const std::int64_t planes = y.dims[1] * y.dims[2];
   const auto pixels = [](const Layout& v) { return v.dims[3] * v.dims[4]; };
-  for (std::int64_t t = 0; t < y.dims[0]; ++t)
-    for (std::int64_t i = 0; i < planes; ++i)
-      for (std::int64_t part = 0; part < kPartsOf<Real>; ++part)
-        body(Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(a, t) + i * pixels(a)) + part},
-             Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(b, t) + i * pixels(b)) + part},
-             Plane<Real, V>{reinterpret_cast<V*>(block_of<Real>(y, t) + i * pixels(y)) + part});
+  const Range range = parts_of(args, plane_parts<Real>(args));
+  for (std::int64_t plane = range.first; plane < range.last; ++plane) {
+    const std::int64_t t = plane / planes, i = plane % planes;
+    for (std::int64_t part = 0; part < kPartsOf<Real>; ++part)
+      body(Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(a, t) + i * pixels(a)) + part},
+           Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(b, t) + i * pixels(b)) + part},
+           Plane<Real, V>{reinterpret_cast<V*>(block_of<Real>(y, t) + i * pixels(y)) + part});
+  }
 }
 
 /// body(number, q, x offset, count): for each element of the windows of output row p in turn, the run of output positions from
@@ -171,10 +179,10 @@ void max_scatter(const Arguments& args) {
 
 std::span<const Kernel> pool_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("avg_pool", "planes", declines_unless_plain, no_scratch, avg_pool),
-      GI_KERNEL_VARIANTS("avg_pool_grad", "planes", declines_unless_plain, no_scratch, avg_pool_grad),
-      GI_KERNEL_VARIANTS("max_select", "planes", declines_unless_plain, choice_bytes, max_select),
-      GI_KERNEL_VARIANTS("max_scatter", "planes", declines_unless_plain, choice_bytes, max_scatter),
+      GI_KERNEL_VARIANTS("avg_pool", "planes", declines_unless_plain, no_scratch, avg_pool, plane_parts),
+      GI_KERNEL_VARIANTS("avg_pool_grad", "planes", declines_unless_plain, no_scratch, avg_pool_grad, plane_parts),
+      GI_KERNEL_VARIANTS("max_select", "planes", declines_unless_plain, choice_bytes, max_select, plane_parts),
+      GI_KERNEL_VARIANTS("max_scatter", "planes", declines_unless_plain, choice_bytes, max_scatter, plane_parts),
   };
   return kTable;
 }

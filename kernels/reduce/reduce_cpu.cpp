@@ -125,8 +125,8 @@ const char* dot_declines(const Problem& problem) {
 
 std::span<const Kernel> reduce_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("sum_to", "steps", sum_to_declines, no_scratch, sum_to),
-      GI_KERNEL_VARIANTS("dot", "steps", dot_declines, no_scratch, dot),
+      GI_KERNEL_VARIANTS("sum_to", "steps", sum_to_declines, no_scratch, sum_to, one_part),
+      GI_KERNEL_VARIANTS("dot", "steps", dot_declines, no_scratch, dot, one_part),
   };
   return kTable;
 }

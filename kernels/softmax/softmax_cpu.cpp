@@ -161,10 +161,10 @@ void softmax_vjp(const Arguments& args) {
 
 std::span<const Kernel> softmax_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("log_softmax", "rows", declines_unless_plain, scratch_bytes, log_softmax),
-      GI_KERNEL_VARIANTS("cross_entropy", "rows", declines_unless_plain, scratch_bytes, cross_entropy),
-      GI_KERNEL_VARIANTS("softmax_residual", "rows", declines_unless_plain, scratch_bytes, softmax_residual),
-      GI_KERNEL_VARIANTS("softmax_vjp", "rows", declines_unless_plain, scratch_bytes, softmax_vjp),
+      GI_KERNEL_VARIANTS("log_softmax", "rows", declines_unless_plain, scratch_bytes, log_softmax, one_part),
+      GI_KERNEL_VARIANTS("cross_entropy", "rows", declines_unless_plain, scratch_bytes, cross_entropy, one_part),
+      GI_KERNEL_VARIANTS("softmax_residual", "rows", declines_unless_plain, scratch_bytes, softmax_residual, one_part),
+      GI_KERNEL_VARIANTS("softmax_vjp", "rows", declines_unless_plain, scratch_bytes, softmax_vjp, one_part),
   };
   return kTable;
 }

@@ -81,8 +81,8 @@ void total_variation_grad(const Arguments& args) {
 
 std::span<const Kernel> total_variation_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("total_variation", "steps", declines_unless_plain, no_scratch, total_variation),
-      GI_KERNEL_VARIANTS("total_variation_grad", "rows", declines_unless_plain, no_scratch, total_variation_grad),
+      GI_KERNEL_VARIANTS("total_variation", "steps", declines_unless_plain, no_scratch, total_variation, one_part),
+      GI_KERNEL_VARIANTS("total_variation_grad", "rows", declines_unless_plain, no_scratch, total_variation_grad, one_part),
   };
   return kTable;
 }

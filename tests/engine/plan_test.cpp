@@ -200,6 +200,26 @@ TEST_CASE("a trial keeps its bits in any lane and chunk of one layout", "[plan]"
     }
 }
 
+TEST_CASE("threads that share the steps change no bit", "[plan]") {
+  for (const std::int64_t trials : {std::int64_t{1}, pack()})
+    for (const char* tile : {"no", "4"}) {
+      const auto sample = test::small_attack({.trials = trials, .images = 24});
+      const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32, .force = {{"winograd", tile}}});
+      Workspace alone(plan);
+      bind_all(alone, *sample);
+      for (int i = 0; i < 3; ++i) alone.run();
+      for (const int threads : {2, 3, 7}) {
+        Workspace shared(plan, threads);
+        bind_all(shared, *sample);
+        for (int i = 0; i < 3; ++i) shared.run();
+        for (const char* name : {"match", "dx", "x", "m"}) {
+          CAPTURE(trials, tile, threads, name);
+          CHECK(shared.get(name).to_doubles() == alone.get(name).to_doubles());
+        }
+      }
+    }
+}
+
 TEST_CASE("no two values that live at once overlap", "[plan]") {
   const auto sample = test::small_attack({.trials = pack()});
   const Plan plan = Plan::compile(sample->program(), {});

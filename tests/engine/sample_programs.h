@@ -26,6 +26,7 @@ struct SampleOptions {
   bool shared_targets = false;  ///< one victim for all trials
   bool training_mode = true;
   bool smooth = false;  ///< sigmoid and average pooling: f32 may be compared with f64
+  std::int64_t images = 2;
 };
 
 /// A Graph with the Tensors it references and the values to bind.
@@ -60,7 +61,7 @@ inline Tensor random_trials(const Shape& shape, std::uint64_t seed, double size 
 inline std::unique_ptr<Sample> small_attack(const SampleOptions& o) {
   auto sample = std::make_unique<Sample>();
   Graph& g = sample->graph;
-  const std::int64_t T = o.trials, N = 2, C = 5, H = 8, K = 3;
+  const std::int64_t T = o.trials, N = o.images, C = 5, H = 8, K = 3;
   std::vector<Value> params;
   std::uint64_t seed = 1;
   const auto param = [&](const std::string& name, Shape shape, double size) {

@@ -26,18 +26,24 @@ class Guarded {
   explicit Guarded(std::size_t size) : size_(size), total_((size + 2 * kZone + 63) / 64 * 64) {
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, total_)));
     std::fill_n(memory_.get(), total_, kFill);
-    ASAN_POISON_MEMORY_REGION(memory_.get(), kZone);
-    ASAN_POISON_MEMORY_REGION(data() + size_, total_ - kZone - size_);
+    poison();
   }
   std::byte* data() const { return memory_.get() + kZone; }
   std::size_t size() const { return size_; }
+  void fill_nan() { std::fill_n(data(), size_, kFill); }
   bool zones_intact() {
     ASAN_UNPOISON_MEMORY_REGION(memory_.get(), total_);
     const auto intact = [](std::byte b) { return b == kFill; };
-    return std::all_of(memory_.get(), data(), intact) && std::all_of(data() + size_, memory_.get() + total_, intact);
+    const bool result = std::all_of(memory_.get(), data(), intact) && std::all_of(data() + size_, memory_.get() + total_, intact);
+    poison();
+    return result;
   }
 
  private:
+  void poison() {
+    ASAN_POISON_MEMORY_REGION(memory_.get(), kZone);
+    ASAN_POISON_MEMORY_REGION(data() + size_, total_ - kZone - size_);
+  }
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
@@ -123,6 +129,27 @@ std::string describe(const Kernel& k) {
          std::to_string(k.lanes);
 }
 
+/// Whether the kernel gives other bits part by part, the last first, each with scratch full of NaN. `memory`: outputs, scratch.
+static bool differs_in_parts(const Kernel& kernel, Arguments args, std::span<Guarded> memory, std::span<const Output> out) {
+  const std::int64_t parts = kernel.parts != nullptr ? kernel.parts(args) : 1;
+  if (parts == 1 || std::any_of(out.begin(), out.end(), [](const Output& o) { return o.in_place >= 0; })) return false;
+  std::vector<std::vector<std::byte>> whole;
+  for (Guarded& m : memory.first(out.size())) {
+    whole.emplace_back(m.data(), m.data() + m.size());
+    m.fill_nan();
+  }
+  const std::int64_t calls = std::min<std::int64_t>(parts, 5);
+  for (std::int64_t call = calls; call-- > 0;) {
+    memory.back().fill_nan();
+    args.first_part = parts * call / calls;
+    args.last_part = parts * (call + 1) / calls;
+    kernel.run(args);
+  }
+  bool differs = false;
+  for (std::size_t o = 0; o < out.size(); ++o) differs |= std::memcmp(whole[o].data(), memory[o].data(), whole[o].size()) != 0;
+  return differs || std::any_of(memory.begin(), memory.end(), [](Guarded& m) { return !m.zones_intact(); });
+}
+
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
                    std::span<const int> trials) {
   const std::int64_t blocks = static_cast<std::int64_t>(trials.size()) / kernel.lanes;
@@ -184,6 +211,8 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
       outcome.out[o][p * count + e] = get(data, out[o].dtype, offset);
     });
   }
+  if (outcome.fault.empty() && differs_in_parts(kernel, args, std::span(memory).subspan(in.size()), out))
+    outcome.fault = "what another part wrote, or its own bits";
   return outcome;
 }
 

@@ -73,10 +73,10 @@ TEST_CASE("matrix products are closed under their adjoints", "[adjoint]") {
     CAPTURE(c.label, ta, tb);
     const Array a = random.array(c.in[0]), b = random.array(c.in[1]), g = random.array(c.out);
     const auto y = run_reference("matmul", c.attrs, {a, b}, g.dims);
-    const auto da = ta != 0 ? reference("matmul", MatmulGeometry{geo.k, geo.m, geo.n, tb, 1}, {b, g}, a.dims)
-                            : reference("matmul", MatmulGeometry{geo.m, geo.k, geo.n, 0, 1 - tb}, {g, b}, a.dims);
-    const auto db = tb != 0 ? reference("matmul", MatmulGeometry{geo.n, geo.k, geo.m, 1, ta}, {g, a}, b.dims)
-                            : reference("matmul", MatmulGeometry{geo.k, geo.n, geo.m, 1 - ta, 0}, {a, g}, b.dims);
+    const auto da = ta != 0 ? reference("matmul", MatmulGeometry{geo.k, geo.m, geo.n, tb, 1, geo.batch}, {b, g}, a.dims)
+                            : reference("matmul", MatmulGeometry{geo.m, geo.k, geo.n, 0, 1 - tb, geo.batch}, {g, b}, a.dims);
+    const auto db = tb != 0 ? reference("matmul", MatmulGeometry{geo.n, geo.k, geo.m, 1, ta, geo.batch}, {g, a}, b.dims)
+                            : reference("matmul", MatmulGeometry{geo.k, geo.n, geo.m, 1 - ta, 0, geo.batch}, {a, g}, b.dims);
     check_equal_products(y, g.values, da, a.values);
     check_equal_products(y, g.values, db, b.values);
   }

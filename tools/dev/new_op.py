@@ -68,7 +68,7 @@ void NAME(const Arguments& args) {
 }  // namespace
 
 std::span<const Kernel> NAME_kernels() {
-  static constexpr Kernel kTable[] = {GI_KERNEL_VARIANTS("NAME", "plain", declines_unless_plain, no_scratch, NAME)};
+  static constexpr Kernel kTable[] = {GI_KERNEL_VARIANTS("NAME", "plain", declines_unless_plain, no_scratch, NAME, one_part)};
   return kTable;
 }
 

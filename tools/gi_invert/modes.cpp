@@ -64,12 +64,13 @@ void explain_plan(const Settings& s) {
   const kernels::Ceilings ceilings = kernels::measure_ceilings(plan.isa());
   double least = 0;
   for (const Plan::Step& step : plan.iteration()) least += least_seconds(ceilings, step);
-  const double gflop = plan.flops_per_iteration() * 1e-9, seconds = least / kUsualShare;
+  const double gflop = plan.flops_per_iteration() * 1e-9, seconds = least / kUsualShare / run.threads_per_chunk();
   const std::int64_t rounds = (run.chunks() + run.threads() - 1) / run.threads();
   constexpr double kMiB = 1024.0 * 1024.0;
   fmt::print("{}\n", plan.explain());
   fmt::print("trials     {} in {} chunk{} of {}, {} thread{}\n", run.trials(), run.chunks(), run.chunks() == 1 ? "" : "s",
-             run.trials_per_chunk(), run.threads(), run.threads() == 1 ? "" : "s");
+             run.trials_per_chunk(), run.threads() * run.threads_per_chunk(),
+             run.threads() * run.threads_per_chunk() == 1 ? "" : "s");
   fmt::print("memory     {:.1f} MiB a thread; arena {:.1f} MiB, {:.0f} % of {:.1f} MiB without sharing\n",
              static_cast<double>(plan.workspace_bytes()) / kMiB, static_cast<double>(plan.arena_bytes()) / kMiB,
              100.0 * static_cast<double>(plan.arena_bytes()) / static_cast<double>(std::max<std::size_t>(plan.unshared_bytes(), 1)),
