@@ -7,8 +7,8 @@ packages() {
   case $1 in
     build) echo g++ cmake ninja-build libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libstb-dev ;;
     demo) packages build; echo python-matplotlib-data ;; # carries the portrait
-    test) packages demo; echo catch2 python3 ;;
-    dev) packages test; echo git ccache clang-format clang-tidy ;;
+    test) packages demo; echo catch2 python3 libbenchmark-dev ;;
+    dev) packages test; echo git ccache clang-format clang-tidy libeigen3-dev libopenblas-dev libdnnl-dev ;; # to compare with
     *) echo "tools/setup.sh: error: '$1' is none of build, demo, test, dev" >&2; exit 2 ;;
   esac
 }

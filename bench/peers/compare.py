@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""gi against PyTorch, one iteration of the attack, on this machine.
+"""gi against PyTorch, one iteration of the attack, on this machine: every figure that is claimed, in one run.
 
     bench/peers/setup.sh && bench/peers/compare.py --gi build/release/bin/gi_bench_iteration --output comparison
 
-In every round each row measures PyTorch and gi one right after the other, pinned to the same processors, in alternating order;
-a row's figure is the median over rounds of their ratio. What the machine does besides moves both sides alike; on an idle
-machine the spread shown is a few per cent. PyTorch runs with OMP_NUM_THREADS set and tcmalloc preloaded where it is installed
-(Debian: libtcmalloc-minimal4). Writes OUTPUT.json with every measurement and OUTPUT.md with the table. Exit code 1: a row
-misses what it must reach. --clock cpu compares processor time instead of wall time: for one thread beside other work, where
-wall time counts the neighbours' turns as well.
+A round goes through the networks and measures all settings of one right after another, in alternating order; a row's figure is
+the median over rounds of left over right, left being the best of the forms it names in that round: least time, least memory.
+Rows for orientation, of which nothing is asked, take one round. What the machine does besides moves both sides alike; on an idle
+machine the spread shown is a few per cent.
+
+PyTorch runs with OMP_NUM_THREADS set and tcmalloc preloaded where it is installed (Debian: libtcmalloc-minimal4). Its compiled
+forms are cached for the length of the run, so that only the first round compiles. OUTPUT.json (every measurement) and OUTPUT.md
+are rewritten after each one; --resume goes on where an interrupted run stopped, or adds rows. Exit code 1: a row misses what it
+must reach, or could not be measured. --clock cpu compares processor time, for rows of one thread beside other work, where wall
+time counts the neighbours' turns as well.
 """
 import argparse
 import datetime
@@ -17,39 +21,114 @@ import json
 import os
 import pathlib
 import platform
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
+from typing import NamedTuple, Optional
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+NAMES = {"lenetzhu": "LeNetZhu", "resnet20": "ResNet20", "convnet64": "ConvNet64", "resnet20-4": "ResNet20-4",
+         "resnet18-imagenet": "ResNet18, 224 px"}
 WEIGHTS = {"lenetzhu": "lenetzhu_seed42", "convnet64": "convnet_seed42", "resnet20": "resnet20_seed42"}
 
-# name: (what it shows, left side, right side, least ratio of seconds an iteration and trial, left over right)
-ROWS = {
-    "lenetzhu": ("LeNetZhu, one trial", {"peer": "eager"}, {}, 1.0),
-    "resnet20": ("ResNet20, one trial", {"peer": "eager"}, {}, 0.5),
-    "convnet64": ("ConvNet64, one trial", {"peer": "eager"}, {}, 0.5),
-    "lenetzhu-lanes": ("LeNetZhu, 32 restarts, a trial", {"peer": "eager"}, {"trials": 32}, 10.0),
-    "resnet20-lanes": ("ResNet20, 16 restarts, a trial", {"peer": "eager"}, {"trials": 16}, 3.0),
-    "lenetzhu-threads": ("LeNetZhu, 32 restarts, 1 thread / 2 threads", {"trials": 32}, {"trials": 32, "threads": 2}, 1.8),
-    "resnet20-threads": ("ResNet20, 32 restarts, 1 thread / 2 threads", {"trials": 32}, {"trials": 32, "threads": 2}, 1.8),
-    # For orientation, nothing is asked of them.
-    "lenetzhu-closure": ("LeNetZhu, one trial, closure", {"peer": "closure"}, {}, None),
-    "lenetzhu-compiled": ("LeNetZhu, one trial, compiled", {"peer": "compiled"}, {}, None),
-    "lenetzhu-vmap": ("LeNetZhu, 32 restarts, compiled vmap", {"peer": "vmap", "trials": 32}, {"trials": 32}, None),
-    "lenetzhu-batch": ("LeNetZhu, batch 8", {"peer": "eager", "batch": 8}, {"batch": 8}, None),
-    "resnet20-train": ("ResNet20, batch 8, training mode", {"peer": "eager", "batch": 8, "mode": "train"},
-                       {"batch": 8, "mode": "train"}, None),
-    "convnet64-batch": ("ConvNet64, batch 8", {"peer": "eager", "batch": 8}, {"batch": 8}, None),
-    "convnet64-closure": ("ConvNet64, one trial, closure", {"peer": "closure"}, {}, None),
-    "resnet20-closure": ("ResNet20, one trial, closure", {"peer": "closure"}, {}, None),
-    "resnet20-compiled": ("ResNet20, one trial, compiled", {"peer": "compiled"}, {}, None),
-}
+
+class Setting(NamedTuple):
+    """What one process measures: gi, or PyTorch in one of its forms (iteration.py explains them)."""
+    model: str
+    form: str = "gi"
+    trials: int = 1
+    batch: int = 1
+    mode: str = "eval"
+    threads: int = 1
+
+    def conditions(self):
+        return [text for text, holds in ((f"{self.trials} restarts", self.trials > 1), (f"batch {self.batch}", self.batch > 1),
+                                         ("training mode", self.mode == "train"), ("2 threads", self.threads == 2)) if holds]
+
+    def label(self, but=()):
+        return ", ".join([self.form, *(c for c in self.conditions() if c not in but)])
+
+    def __str__(self):
+        return f"{self.model}: {self.label()}"
+
+
+class Row(NamedTuple):
+    section: str
+    name: str
+    what: str
+    left: tuple
+    right: Setting
+    must: Optional[tuple] = None  # (">=" or "<=", ratio of left to right)
+    goal: Optional[float] = None
+    memory: bool = False
+
+    def settings(self):
+        return [*self.left, self.right]
+
+
+FORMS = ("closure", "eager", "compiled")
+
+
+def rivals(section, model, forms, must=None, goal=None, name="", **conditions):
+    right = Setting(model, **conditions)
+    left = tuple(Setting(model, form, **({**conditions, "trials": 1} if form != "vmap" else conditions)) for form in forms)
+    what = ", ".join([NAMES[model], *right.conditions()])
+    return Row(section, model + name, what, left, right, must and (">=", must), goal)
+
+
+def threads(model, least, trials=1):
+    one, name = Setting(model, trials=trials), "-population-threads" if trials > 1 else "-threads"
+    return Row("Threads: gi on one over gi on two", model + name, ", ".join([NAMES[model], *one.conditions()]), (one,),
+               one._replace(threads=2), (">=", least))
+
+
+def training(model):
+    return Row("Batch normalisation: gi in training mode over evaluation mode", f"{model}-train", NAMES[model],
+               (Setting(model, mode="train"),), Setting(model), ("<=", 1.3))
+
+
+def memory(model):
+    return Row("Peak memory of the process, one trial: PyTorch's eager forms over gi", f"{model}-memory", NAMES[model],
+               (Setting(model, "closure"), Setting(model, "eager")), Setting(model), (">=", 2), memory=True)
+
+
+ONE = "One trial, one thread: the fastest PyTorch over gi"
+POPULATION = "Populations, one thread, a trial: the fastest PyTorch over gi"
+TWO = "For orientation: two threads"
+TRAIN = "For orientation: batch normalisation in training mode, one thread"
+ROWS = [
+    rivals(ONE, "lenetzhu", FORMS, 3, 6),
+    rivals(ONE, "resnet20", FORMS, 2.2, 5),
+    rivals(ONE, "convnet64", FORMS, 2.2, 3.5),
+    rivals(ONE, "convnet64", FORMS, 1.5, 3, name="-batch", batch=8),
+    rivals(ONE, "resnet20-4", FORMS, 1.8, 3.5),
+    rivals(ONE, "resnet18-imagenet", FORMS, 1.8, 3),
+    rivals(POPULATION, "lenetzhu", ("vmap", "compiled"), 2.5, 3.5, name="-population", trials=32),
+    rivals(POPULATION, "resnet20", ("vmap", "compiled"), 2, 5, name="-population", trials=16),
+    threads("lenetzhu", 1.9, 32),
+    threads("resnet20", 1.9, 32),
+    threads("convnet64", 1.6),
+    threads("resnet20-4", 1.6),
+    threads("resnet18-imagenet", 1.6),
+    training("resnet20"),
+    training("convnet64"),
+    training("resnet18-imagenet"),
+    *map(memory, NAMES),
+    *(rivals(TWO, model, FORMS[1:], name="-two", threads=2) for model in NAMES),
+    rivals(TWO, "lenetzhu", ("vmap",), name="-population-two", trials=32, threads=2),
+    *(rivals(TRAIN, model, FORMS[1:], name="-train-peers", mode="train") for model in ("resnet20", "convnet64", "resnet18-imagenet")),
+]
 
 
 def data_folder():
     return pathlib.Path(os.environ.get("GI_DATA") or ROOT / "../shared/data").resolve()
+
+
+def beside(output, suffix):
+    return pathlib.Path(output + suffix)
 
 
 def tcmalloc():
@@ -57,110 +136,243 @@ def tcmalloc():
     return found[0] if found else None
 
 
-def side(name, setting, options):
-    """(command, environment) of one side of a row."""
-    model = name.partition("-")[0]
-    threads = setting.get("threads", 1)
-    common = ["--model", model, "--threads", str(threads), "--seconds", str(options.seconds)]
-    for key in ("trials", "batch", "mode"):
-        if key in setting:
-            common += [f"--{key}", str(setting[key])]
-    processors = options.processors[:threads]
-    if len(processors) < threads:
-        raise SystemExit(f"compare.py: {name} needs {threads} processors, there are {len(processors)}")
-    pinned = ["taskset", "-c", ",".join(map(str, processors))]
+def measure(setting, options):
+    """The JSON that the side's program prints, or {"error": text}."""
+    command = ["--model", setting.model, "--threads", str(setting.threads), "--seconds", str(options.seconds),
+               "--trials", str(setting.trials), "--batch", str(setting.batch), "--mode", setting.mode]
+    processors = ",".join(map(str, options.processors[:setting.threads]))
     environment = dict(os.environ)
-    if "peer" not in setting:
-        weights = data_folder() / f"weights/untrained/{WEIGHTS[model]}.safetensors"
-        return pinned + [options.gi, *common, "--weights", str(weights)], environment
-    environment.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), TORCH_LOGS="-all")
-    if library := tcmalloc():
-        environment["LD_PRELOAD"] = library
-    return pinned + [options.python, str(HERE / "iteration.py"), *common, "--form", setting["peer"]], environment
+    if setting.form == "gi":
+        command = ["taskset", "-c", processors, options.gi, *command]
+        if file := WEIGHTS.get(setting.model):
+            command += ["--weights", str(data_folder() / f"weights/untrained/{file}.safetensors")]
+    else:
+        command = [options.python, str(HERE / "iteration.py"), *command, "--form", setting.form, "--processors", processors,
+                   "--compile-limit", str(options.compile_limit)]
+        environment.update(OMP_NUM_THREADS=str(setting.threads), MKL_NUM_THREADS=str(setting.threads), TORCH_LOGS="-all",
+                           TORCHINDUCTOR_CACHE_DIR=str(options.compiled))
+        if library := tcmalloc():
+            environment["LD_PRELOAD"] = library
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=options.compile_limit + 600)
+        lines = done.stdout.strip().splitlines()
+        if done.returncode == 0 and lines:
+            return json.loads(lines[-1])
+        reason = done.stderr.strip().splitlines()[-1:] or [""]
+        return {"error": f"exit code {done.returncode}: {reason[0][:200]}", "command": shlex.join(command), "log": done.stderr[-4000:]}
+    except subprocess.TimeoutExpired as expired:
+        return {"error": f"takes more than {expired.timeout:.0f} s", "command": shlex.join(command)}
 
 
-def run(command, environment):
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"compare.py: {' '.join(command)}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+class Results:
+    """Measurements by setting and round, and the rows made of them."""
+
+    def __init__(self, options, rows):
+        self.options, self.rows, self.measurements = options, rows, {}
+
+    def of(self, setting):
+        """[(round, measurement)] of the rounds that succeeded."""
+        return [(turn, m) for turn, m in self.measurements.get(str(setting), {}).items() if "error" not in m]
+
+    def error(self, setting):
+        return next((m["error"] for m in self.measurements.get(str(setting), {}).values() if "error" in m), None)
+
+    def value(self, row, measurement):
+        """MiB, or milliseconds an iteration and trial."""
+        if row.memory:
+            return measurement["peak_memory_bytes"] / 2**20
+        key = "seconds_per_iteration" if self.options.clock == "wall" else "cpu_seconds_per_iteration"
+        return 1e3 * measurement[key] / measurement["trials"]
+
+    def values(self, row, setting):
+        return {turn: self.value(row, measurement) for turn, measurement in self.of(setting)}
+
+    def rounds(self, row):
+        return self.options.rounds if row.must else 1
+
+    def ratios(self, row):
+        left = [values for setting in row.left if (values := self.values(row, setting))]
+        right = self.values(row, row.right)
+        return [min(values[turn] for values in left) / right[turn] for turn in right if left and all(turn in v for v in left)]
+
+    def verdict(self, row):
+        ratios = self.ratios(row)
+        if not row.must:
+            return ""
+        if len(ratios) < self.rounds(row):
+            return "FAILED" if self.error(row.right) or all(map(self.error, row.left)) else "incomplete"
+        ratio, (relation, bound) = statistics.median(ratios), row.must
+        return "reached" if (ratio >= bound if relation == ">=" else ratio <= bound) else "MISSED"
+
+    def side(self, row, settings):
+        common = row.right.conditions() if row.left[0].form != "gi" else []
+        cells = {}
+        for setting in settings:
+            values = self.values(row, setting).values()
+            cells[setting] = (statistics.median(values) if values else float("inf"), setting.label(common))
+        best = min(cells.values())[0] if len(settings) > 1 else None
+        for setting, (value, label) in cells.items():
+            if value == float("inf"):
+                cells[setting] = f"{label}: {self.error(setting) or 'not yet'}"
+            else:
+                number = f"{value:.0f}" if row.memory else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+                cells[setting] = f"{label} " + (f"**{number}**" if value == best else number)
+        return "; ".join(cells.values())
+
+    def compile_table(self):
+        lines = []
+        for setting in dict.fromkeys(s for row in self.rows for s in row.left if s.form in ("compiled", "vmap")):
+            seconds = [m["compile_seconds"] for _, m in self.of(setting)]
+            if seconds:
+                later = f"{statistics.median(seconds[1:]):.0f}" if seconds[1:] else ""
+                lines.append(f"| {NAMES[setting.model]} | {setting.label()} | {seconds[0]:.0f} | {later} |")
+            elif error := self.error(setting):
+                lines.append(f"| {NAMES[setting.model]} | {setting.label()} | {error} | |")
+        head = ["", "## Seconds until the first compiled iteration", "", "| network | form | first round | from the cache |", "|---|---|---|---|"]
+        return head + lines if lines else []
+
+    def markdown(self, header):
+        lines = ["# gi and PyTorch, an iteration of the attack", "", *(f"- {key}: {text}" for key, text in header.items()), "",
+                 f"Median milliseconds of {self.options.clock} time an iteration and trial, the best of several forms bold; "
+                 "ratio: the median over rounds, and its range."]
+        for section in dict.fromkeys(row.section for row in self.rows):
+            unit = "MiB" if any(row.memory for row in self.rows if row.section == section) else "ms"
+            lines += ["", f"## {section}", "", f"| | left, {unit} | right, {unit} | left / right | range | must be | goal | |",
+                      "|---|---|---|---|---|---|---|---|"]
+            for row in self.rows:
+                if row.section != section:
+                    continue
+                ratios = self.ratios(row)
+                ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
+                spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else ""
+                lines.append(f"| {row.what} | {self.side(row, row.left)} | {self.side(row, [row.right])} | {ratio} | {spread} "
+                             f"| {' '.join(map(str, row.must or ''))} | {row.goal or ''} | {self.verdict(row)} |")
+        return "\n".join(lines + self.compile_table() + self.disagreements()) + "\n"
+
+    def disagreements(self):
+        """PyTorch's forms start from one x; they must find one cost there."""
+        costs = {}
+        for setting in dict.fromkeys(s for row in self.rows for s in row.settings() if s.form != "gi"):
+            for _, measurement in self.of(setting):
+                costs.setdefault((setting.model, setting.batch, setting.mode), []).append(measurement["cost"])
+        return [f"\nCOSTS DISAGREE: {NAMES[model]}, batch {batch}, {mode} mode: {min(found)} to {max(found)}"
+                for (model, batch, mode), found in costs.items() if max(found) > min(found) * (1 + 1e-3)]
+
+    def write(self, header):
+        text = self.markdown(header)
+        rows = [{"name": row.name, "what": row.what, "section": row.section, "must": row.must, "goal": row.goal,
+                 "left": list(map(str, row.left)), "right": str(row.right), "ratios": (ratios := self.ratios(row)),
+                 "ratio": statistics.median(ratios) if ratios else None, "verdict": self.verdict(row)} for row in self.rows]
+        content = json.dumps({"header": header, "rows": rows, "measurements": self.measurements}, indent=1) + "\n"
+        for suffix, whole in ((".md", text), (".json", content)):
+            part = beside(self.options.output, ".part")
+            part.write_text(whole)
+            part.replace(beside(self.options.output, suffix))
+        return text
 
 
-def processor_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
+def output_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
-def seconds(measurement, clock):
-    """An iteration and trial."""
-    return measurement["seconds_per_iteration" if clock == "wall" else "cpu_seconds_per_iteration"] / measurement["trials"]
+def machine(options):
+    cpuinfo = dict(line.partition(":")[::2] for line in pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
+    cpuinfo = {key.strip(): value.strip() for key, value in cpuinfo.items()}
+    flags = cpuinfo.get("flags", "").split()
+    level2 = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+    versions = ("import re, sys, torch; onednn = re.search(r'(?:MKL-DNN|oneDNN) v([0-9.]+)', torch.__config__.show()); "
+                "print(f'{torch.__version__}, oneDNN {onednn[1] if onednn else None}, Python {sys.version.split()[0]}')")
+    return {
+        "processor": f"{cpuinfo.get('model name', platform.processor())} (family {cpuinfo.get('cpu family')}, model "
+                     f"{cpuinfo.get('model')}), {os.cpu_count()} processors, L2 {level2.read_text().strip() if level2.exists() else '?'}",
+        "instructions": ", ".join(f"{name} {'yes' if flag in flags else 'no'}" for name, flag in
+                                  (("AVX2", "avx2"), ("AVX-512", "avx512f"), ("AVX-512 BF16", "avx512_bf16"), ("AMX", "amx_tile"))),
+        "system": f"Linux {platform.release()}, {output_of('c++', '--version').splitlines()[0]}, "
+                  f"{pathlib.Path(tcmalloc()).resolve().name if tcmalloc() else 'no tcmalloc'}",
+        "PyTorch": output_of(options.python, "-c", versions),
+        "gi": output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+    }
 
 
-def table(results, header, clock):
-    def milliseconds(measurements):
-        return f"{1e3 * statistics.median(seconds(m, clock) for m in measurements):.3f}"
-
-    lines = [header, "", "| row | left | ms | right | ms | left / right | spread | at least | |",
-             "|---|---|---|---|---|---|---|---|---|"]
-    for name, row in results.items():
-        what, left, right, least = ROWS[name]
-        ratio = row["ratio"]
-        verdict = "" if least is None else "reached" if ratio >= least else "MISSED"
-        label = [f"PyTorch, {s['peer']}" if "peer" in s else f"gi, {s.get('threads', 1)} thread(s)" for s in (left, right)]
-        spread = f"{min(row['ratios']):.2f} to {max(row['ratios']):.2f}"
-        lines.append(f"| {what} | {label[0]} | {milliseconds(row['left'])} | {label[1]} | {milliseconds(row['right'])} "
-                     f"| {ratio:.2f} | {spread} | {'' if least is None else least} | {verdict} |")
-    return "\n".join(lines) + "\n"
+def plan(results):
+    """(round, setting) in the order they are measured."""
+    needed = {}
+    for row in results.rows:
+        for setting in row.settings():
+            needed[setting] = max(needed.get(setting, 0), results.rounds(row))
+    for turn in range(results.options.rounds):
+        for model in NAMES:
+            group = [s for s in needed if s.model == model and needed[s] > turn]
+            for setting in group if turn % 2 == 0 else reversed(group):
+                yield str(turn + 1), setting
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", help="rows to measure; default: those that must reach something")
-    parser.add_argument("--all", action="store_true", help="every row")
+    parser.add_argument("rows", nargs="*", help="rows to measure, as --list names them; default: all")
+    parser.add_argument("--list", action="store_true", help="name the rows and end")
     parser.add_argument("--gi", default=str(ROOT / "build/release/bin/gi_bench_iteration"))
     cache = pathlib.Path(os.environ.get("GI_PEERS") or
                          pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "gi/peers")
     parser.add_argument("--python", default=str(cache / "bin/python"), help="of the environment setup.sh made")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="a measurement")
+    parser.add_argument("--compile-limit", type=int, default=600, help="seconds after which a compiled form counts as failed")
     parser.add_argument("--processors", type=lambda s: [int(p) for p in s.split(",")],
                         default=sorted(os.sched_getaffinity(0))[::-1])
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--output", default="comparison")
+    parser.add_argument("--resume", action="store_true", help="keep what OUTPUT.json holds; measure what is missing or failed")
     options = parser.parse_args()
-    names = options.rows or [name for name in ROWS if options.all or ROWS[name][3] is not None]
-    if unknown := [name for name in names if name not in ROWS]:
-        parser.error(f"no such row: {' '.join(unknown)}; there are {' '.join(ROWS)}")
+    if unknown := set(options.rows) - {row.name for row in ROWS}:
+        parser.error(f"no such row: {' '.join(sorted(unknown))}; --list names them")
+    options.compiled = beside(options.output, ".compiled").resolve()
+    return options
 
-    if options.clock == "cpu" and any(s.get("threads", 1) > 1 for name in names for s in ROWS[name][1:3]):
-        parser.error("--clock cpu is for rows of one thread")
-    results = {name: {"left": [], "right": [], "ratios": []} for name in names}
-    load = []
-    for turn in range(options.rounds):
-        for name in names:
-            sides = ["left", "right"] if turn % 2 == 0 else ["right", "left"]
-            for which in sides:
-                setting = ROWS[name][1 if which == "left" else 2]
-                results[name][which].append(run(*side(name, setting, options)))
-            row = results[name]
-            row["ratios"].append(seconds(row["left"][-1], options.clock) / seconds(row["right"][-1], options.clock))
-            row["ratio"] = statistics.median(row["ratios"])
-            load.append(os.getloadavg()[0])
-            print(f"round {turn + 1}/{options.rounds} {name}: {row['ratios'][-1]:.2f}", file=sys.stderr, flush=True)
 
-    peers = {m["peer"] for row in results.values() for m in row["left"] if "peer" in m}
-    header = (f"{datetime.date.today()}, {processor_name()}, {os.cpu_count()} processors, {', '.join(sorted(peers)) or 'gi only'}"
-              f"{', tcmalloc' if tcmalloc() else ''}; {options.rounds} interleaved rounds, "
-              f"load average {min(load):.1f} to {max(load):.1f}. "
-              f"Milliseconds of {options.clock} time an iteration and trial, medians.")
-    text = table(results, header, options.clock)
-    output = pathlib.Path(options.output)
-    output.with_suffix(".json").write_text(json.dumps({"header": header, "rows": results}, indent=1) + "\n")
-    output.with_suffix(".md").write_text(text)
-    print(text)
-    return 1 if any(ROWS[n][3] is not None and results[n]["ratio"] < ROWS[n][3] for n in names) else 0
+def main():
+    options = arguments()
+    rows = [row for row in ROWS if not options.rows or row.name in options.rows]
+    if options.clock == "cpu" or len(options.processors) < 2:
+        rows = [row for row in rows if all(s.threads <= 1 for s in row.settings())]
+    if options.list:
+        print("\n".join(f"{row.name:28} {row.section}; {row.what}" for row in rows))
+        return 0
+    results, header = Results(options, rows), machine(options)
+    stored = beside(options.output, ".json")
+    if options.resume and stored.exists():
+        before = json.loads(stored.read_text())
+        for key in ("processor", "PyTorch"):
+            if before["header"][key] != header[key]:
+                raise SystemExit(f"compare.py: {stored} was measured with {before['header'][key]}, this is {header[key]}")
+        results.measurements = {key: {turn: m for turn, m in turns.items() if "error" not in m}
+                                for key, turns in before["measurements"].items()}
+        results.rows = [row for row in ROWS if row in rows or row.name in {r["name"] for r in before["rows"]}]
+    else:
+        shutil.rmtree(options.compiled, ignore_errors=True)
+
+    try:
+        for turn, setting in plan(results):
+            turns = results.measurements.setdefault(str(setting), {})
+            if turn in turns or results.error(setting):
+                continue
+            load = os.getloadavg()[0]
+            turns[turn] = measurement = {**measure(setting, options), "load_average": load}
+            loads = [m["load_average"] for rounds in results.measurements.values() for m in rounds.values()]
+            header.update({"command": shlex.join(sys.argv), "date": str(datetime.date.today()),
+                           "rounds": f"{options.rounds}, load average {min(loads):.1f} to {max(loads):.1f}"})
+            results.write(header)
+            figure = measurement.get("error") or f"{1e3 * measurement['seconds_per_iteration'] / measurement['trials']:.3g} ms"
+            print(f"round {turn}/{options.rounds}  {setting}: {figure}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on", file=sys.stderr)
+        return 130
+    print(results.write(header))
+    shutil.rmtree(options.compiled, ignore_errors=True)
+    return 1 if any(results.verdict(row) not in ("", "reached") for row in rows) else 0
 
 
 if __name__ == "__main__":

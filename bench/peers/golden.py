@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
-"""Checks networks.py against the stored float64 values: what is timed here is the attack that those values describe.
+"""Checks that what is timed here is the attack, and the same attack on both sides.
 
-    ~/.cache/gi/peers/bin/python bench/peers/golden.py [FILE...]     default: every *_matching_* file of the data
+    ~/.cache/gi/peers/bin/python bench/peers/golden.py [--gi build/release/bin/gi_invert] [PART...]
+
+First networks.py against the stored float64 values of the data; then, with --gi, every network that has no stored values:
+gi_invert --evaluate on PyTorch's weights and gradient, in float64. Batch normalisation has statistics of real use. Float32 is
+shown, not judged, for those are ReLU networks: rounding flips decisions on either side. PART: only cases with that in the name.
 """
+import argparse
+import pathlib
+import subprocess
 import sys
+import tempfile
 
 import torch
 
 import networks
 
-BOUND = 1e-10  # relative, norm of the difference over norm
+BOUND = 1e-10  # of the stored values; relative, norm of the difference over norm
+GI_BOUND = {"eval": 1e-9, "train": 1e-8}
 MODELS = {"LeNetZhu": "lenetzhu", "ConvNet": "convnet64", "ResNet20": "resnet20"}
 
 
@@ -17,16 +26,11 @@ def relative(value, expected):
     return ((value.detach() - expected).norm() / expected.norm()).item()
 
 
-def errors(path):
-    """{quantity: relative error} of one golden file."""
-    stored, metadata = networks.read_safetensors(path)
-    model = networks.network(MODELS[metadata["network"]], torch.float64, metadata["mode"])
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 0.0  # the buffers stay what the file says
-    labels, x = stored["labels"], stored["x"].clone().requires_grad_()
-    loss_true, target = networks.loss_gradient(model, stored["x_true"], labels)
+def derivatives(model, x_true, x, labels):
+    """({quantity: value}, received gradient): all that an iteration at x computes."""
+    loss_true, target = networks.loss_gradient(model, x_true, labels)
     target = [t.detach() for t in target]
+    x = x.clone().requires_grad_()
     loss, gradient = networks.loss_gradient(model, x, labels, create_graph=True)
     found = {
         "loss_true": loss_true,
@@ -35,26 +39,79 @@ def errors(path):
         "grad_norms": torch.stack([g.norm() for g in gradient]),
     }
     for name in ("cosine_distance", "l2_distance"):
-        value = getattr(networks, name)(gradient, target)
-        found[name] = value
-        found[f"d_{name}_d_x"] = torch.autograd.grad(value, x, retain_graph=True)[0]
+        found[name] = getattr(networks, name)(gradient, target)
+        found[f"d_{name}_d_x"] = torch.autograd.grad(found[name], x, retain_graph=True)[0]
     found["total_variation"] = networks.total_variation(x)
     found["d_total_variation_d_x"] = torch.autograd.grad(found["total_variation"], x)[0]
-    return metadata, {name: relative(value.reshape(stored[name].shape), stored[name]) for name, value in found.items()}
+    return found, target
+
+
+def fixed_statistics(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.0
+    return model
+
+
+def report(name, errors, bound):
+    """Whether all are within the bound; a NaN is not."""
+    good = all(error <= bound for error in errors.values())
+    print(f"{'ok    ' if good else 'FAILED'} {name} (bound {bound:g})")
+    for quantity, error in errors.items():
+        print(f"         {quantity:24} {error:.2e}", flush=True)
+    return good
+
+
+def stored_case(path):
+    stored, metadata = networks.read_safetensors(path)
+    model = fixed_statistics(networks.network(MODELS[metadata["network"]], torch.float64, metadata["mode"]))
+    found, _ = derivatives(model, stored["x_true"], stored["x"], stored["labels"])
+    errors = {name: relative(value.reshape(stored[name].shape), stored[name]) for name, value in found.items()}
+    return report(f"{path.name}, {metadata['mode']} mode", errors, BOUND)
+
+
+def gi_case(gi, name, mode):
+    _, _, _, size = networks.NETWORKS[name]
+    model = networks.network(name, torch.float64, "train")
+    count = 1 if mode == "eval" else 2
+    x_true, x = torch.randn((2, count, 3, size, size), dtype=torch.float64)
+    model(torch.randn((2, 3, size, size), dtype=torch.float64))  # running statistics that are not 0 and 1
+    model = fixed_statistics(model.train(mode == "train"))
+    labels = torch.arange(count) + 3
+    expected, target = derivatives(model, x_true, x, labels)
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        state = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+        networks.write_safetensors(folder / "weights", state)
+        networks.write_safetensors(folder / "gradient", dict(zip((key for key, _ in model.named_parameters()), target)))
+        networks.write_safetensors(folder / "x", {"x": x})
+        for dtype in ("f64", "f32"):
+            subprocess.run([gi, "--model", name, "--mode", mode, "--weights", folder / "weights", "--gradient", folder / "gradient",
+                            "--shape", f"{count}x3x{size}x{size}", "--labels", ",".join(map(str, labels.tolist())),
+                            "--evaluate", folder / "x", "--dtype", dtype, "--output", folder / "out"],
+                           check=True, stdout=subprocess.DEVNULL)
+            found, _ = networks.read_safetensors(folder / "out/evaluation.safetensors")
+            errors = {key: relative(value.double().reshape(expected[key].shape), expected[key]) for key, value in found.items()}
+            good &= report(f"gi and PyTorch: {name}, {mode} mode, {dtype}", errors,
+                           GI_BOUND[mode] if dtype == "f64" else float("inf"))
+    return good
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("--gi", help="the program gi_invert")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    folder = networks.data_folder() / "weights/golden"
-    failed = 0
-    for path in sys.argv[1:] or sorted(map(str, folder.glob("*_matching_*.safetensors"))):
-        metadata, found = errors(path)
-        good = all(error <= BOUND for error in found.values())  # a NaN is not good
-        failed += not good
-        print(f"{'ok    ' if good else 'FAILED'} {path.rsplit('/', 1)[-1]}, {metadata['mode']} mode (bound {BOUND:g})")
-        for name, error in found.items():
-            print(f"         {name:24} {error:.2e}")
-    return 1 if failed else 0
+    stored = sorted((networks.data_folder() / "weights/golden").glob("*_matching_*.safetensors"))
+    cases = [(path.name, lambda path=path: stored_case(path)) for path in stored]
+    if options.gi:
+        cases += [(f"{name} {mode}", lambda name=name, mode=mode: gi_case(options.gi, name, mode))
+                  for name, (_, _, file, _) in networks.NETWORKS.items() if file is None for mode in ("eval", "train")]
+    chosen = [case for name, case in cases if not options.parts or any(part in name for part in options.parts)]
+    results = [case() for case in chosen]
+    return 0 if results and all(results) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times one attack iteration in PyTorch: loss, its gradient, cosine distance + TV, the derivative by the image, signed Adam, box.
 
-    OMP_NUM_THREADS=1 taskset -c 0 ~/.cache/gi/peers/bin/python bench/peers/iteration.py --model lenetzhu --form eager
+    OMP_NUM_THREADS=1 ~/.cache/gi/peers/bin/python bench/peers/iteration.py --model lenetzhu --form eager --processors 0
 
 Forms:
   closure         the usual program: cost.backward() (which also differentiates by every weight) and torch.optim.Adam
@@ -9,13 +9,18 @@ Forms:
                   variants (one flat gradient or a sum over tensors, channels last or first) are tried, the fastest is timed
   compiled        the whole step as torch.func.grad of torch.func.grad, compiled by inductor
   vmap            the same under torch.func.vmap over --trials restarts, compiled
-Prints one JSON object; seconds are medians and minima over blocks of iterations. compare.py sets the environment that makes
-the figures fair (threads, pinning, allocator).
+Prints one JSON object; seconds are medians and minima over blocks of iterations, compiling counts on its own. Compiling that
+takes longer than --compile-limit ends with {"error": ...}; it may use every processor, what is timed those of --processors only.
+compare.py sets the environment that makes the figures fair (threads, allocator).
 """
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
+import pathlib
+import re
+import signal
 import statistics
 import sys
 import time
@@ -76,18 +81,27 @@ def closure(options):
     return step
 
 
+VARIANTS = {f"{'flat' if flat else 'by tensor'}, {layout}": (flat, getattr(torch, layout))
+            for layout, flat in itertools.product(("contiguous_format", "channels_last"), (True, False))}
+
+
 def eager(options):
-    variants = {}
-    for layout, flat in itertools.product((torch.contiguous_format, torch.channels_last), (True, False)):
-        step = eager_variant(Problem(options, layout), flat)
-        figures, _ = measure(step, 0.15 * options.seconds, 3)
-        variants[f"{'flat' if flat else 'by tensor'}, {str(layout).removeprefix('torch.')}"] = (min(figures), step)
-    name = min(variants, key=lambda n: variants[n][0])
-    options.variant = name
-    return variants[name][1]
+    """The fastest variant; the others ran in processes of their own, so that the peak of this one's memory is its own."""
+    tasks = [(options, name) for name in VARIANTS]
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        seconds = pool.starmap(variant_seconds, tasks, chunksize=1)
+    options.variant = min(zip(seconds, VARIANTS))[1]
+    return eager_variant(options, options.variant)
 
 
-def eager_variant(problem, flat_gradient):
+def variant_seconds(options, name):
+    figures, _ = measure(eager_variant(options, name), 0.1 * options.seconds, 2)
+    return min(wall for wall, _ in figures)
+
+
+def eager_variant(options, name):
+    flat_gradient, layout = VARIANTS[name]
+    problem = Problem(options, layout)
     x = problem.first()
     parameters = list(problem.model.parameters())
     target = [t / sum(t.square().sum() for t in problem.target).sqrt() for t in problem.target]
@@ -179,7 +193,7 @@ def functional(options):
 def measure(step, seconds, blocks):
     """(wall seconds, processor seconds) of an iteration, one pair a block; blocks of equal length fill `seconds`."""
     begin, warm = time.perf_counter(), 0
-    while warm < 3 or time.perf_counter() - begin < 0.2 * seconds:
+    while warm < 2 or time.perf_counter() - begin < 0.2 * seconds:
         step()
         warm += 1
     begin = time.perf_counter()
@@ -195,6 +209,22 @@ def measure(step, seconds, blocks):
     return figures, length
 
 
+def peak_memory():
+    """Bytes. Not ru_maxrss: that one starts from what the parent held when it forked."""
+    return 1024 * int(re.search(r"VmHWM:\s*(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+
+def give_up(options):
+    """At the alarm, wherever the compiler is: its helpers end with this process."""
+    print(json.dumps({**vars(options), "error": f"compiling takes more than {options.compile_limit} s"}), flush=True)
+    os._exit(0)
+
+
+def pin(processors):
+    for thread in os.listdir("/proc/self/task") if processors else ():
+        os.sched_setaffinity(int(thread), processors)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=networks.NETWORKS, required=True)
@@ -205,19 +235,31 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--processors", type=lambda text: [int(p) for p in text.split(",")], help="to run on: 0,1")
+    parser.add_argument("--compile-limit", type=int, default=300, help="seconds")
     options = parser.parse_args()
     if options.trials != 1 and options.form != "vmap":
         parser.error("only the form vmap runs several trials; the others run one after another")
     torch.set_num_threads(options.threads)
     options.variant = None
+    compiles = options.form in ("compiled", "vmap")
+    if compiles:
+        signal.signal(signal.SIGALRM, lambda *_: give_up(options))
+        signal.alarm(options.compile_limit)
+    else:
+        pin(options.processors)
     step = {"closure": closure, "eager": eager, "compiled": functional, "vmap": functional}[options.form](options)
+    begin = time.perf_counter()
     cost = float(torch.as_tensor(step()).detach().flatten()[0])
+    first = time.perf_counter() - begin
+    signal.alarm(0)
+    pin(options.processors)
     figures, length = measure(step, options.seconds, options.blocks)
     wall, processor = zip(*figures)
     median = statistics.median(wall)
     json.dump({
         "peer": f"PyTorch {torch.__version__}", **vars(options), "processors": sorted(os.sched_getaffinity(0)),
-        "cost": cost, "blocks_of": length,
+        "cost": cost, "blocks_of": length, "compile_seconds": first if compiles else None, "peak_memory_bytes": peak_memory(),
         "seconds_per_iteration": median, "least_seconds_per_iteration": min(wall),
         "cpu_seconds_per_iteration": statistics.median(processor),
         "seconds_per_iteration_per_trial": median / options.trials,

@@ -1,4 +1,4 @@
-"""The networks of the attack in PyTorch, the attack's objective, and a reader of safetensors: the rival's side of every comparison.
+"""The networks of the attack in PyTorch, the attack's objective, and safetensors: the rival's side of every comparison.
 
 Names of parameters are those of the weight files; golden.py proves networks and objective against stored float64 values.
 """
@@ -31,6 +31,18 @@ def read_safetensors(path):
         begin, end = entry["data_offsets"]
         tensors[name] = torch.frombuffer(body[begin:end], dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"]).clone()
     return tensors, metadata
+
+
+def write_safetensors(path, tensors):
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    header, body = {}, b""
+    for name, tensor in tensors.items():
+        content = tensor.detach().contiguous().numpy().tobytes()
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [len(body), len(body) + len(content)]}
+        body += content
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(head)) + head + body)
 
 
 class LeNetZhu(nn.Module):
