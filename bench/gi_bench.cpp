@@ -41,7 +41,7 @@ void time_kernel(benchmark::State& state, const Workload& workload, const kernel
   if (library_seconds.empty())
     for (const Library& library : kLibraries)
       if (const Work work = library.work(workload, call.arguments())) library_seconds[library.name] = seconds_of(work);
-  for (auto _ : state) call.run();
+  for (auto _ : state) call.run();  // NOLINT(clang-analyzer-deadcode.DeadStores): how Google Benchmark loops
 
   const double bytes = workload.bytes(), flops = workload.flops;
   const double least = kernels::least_seconds(ceilings, flops, workload.dtype, bytes);

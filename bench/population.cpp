@@ -33,7 +33,7 @@ std::int64_t chunk_of(const PopulationOptions& options) {
 /// Every client sends the gradient of one batch of noise.
 inversion::Problem make_problem(const PopulationOptions& options, std::int64_t victims) {
   inversion::Problem problem = silent_problem(options, victims);
-  inversion::Client client(problem.model, problem.mode, problem.images, DType::f64);
+  inversion::Client client(problem.model, problem.mode, problem.images, options.dtype);
   for (std::int64_t v = 0; v < victims; ++v) {
     Tensor x(problem.candidates(1), DType::f64);
     models::Random random(v, "bench/truth");
@@ -74,7 +74,8 @@ Population::Population(const PopulationOptions& options)
   for (std::int64_t thread = 0; thread < threads; ++thread) {
     Workspace& workspace =
         *workspaces_.emplace_back(std::make_unique<Workspace>(*plan_, static_cast<int>(options.threads / threads)));
-    for (const auto& [name, tensor] : inversion::attack_inputs(problem_, attack, ids)) workspace.set(name, tensor);
+    inversion::bind_attack_inputs(problem_, attack, ids,
+                                  [&](const std::string& name, const Tensor& value) { workspace.set(name, value); });
     for (const auto& [name, tensor] : inversion::attack_start(problem_, attack, ids)) workspace.set(name, tensor);
     workspace.run();  // constants, inputs
   }

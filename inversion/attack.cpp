@@ -103,28 +103,28 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
       g, {.outputs = {{"cost", cost}, {"tv_of_x", tv}, {"loss", loss}}, .updates = {{x, x1}, {m, m1}, {v, v1}, {step, next_step}}});
 }
 
-Bindings attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {
+void bind_attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids,
+                        const std::function<void(const std::string& name, const Tensor& value)>& bind) {
   const auto trials = static_cast<std::int64_t>(ids.size());
   const std::size_t distinct = problem.victims.size() > 1 ? ids.size() : 1;
-  Bindings out;
   std::vector<const Tensor*> parts(distinct);
   const std::vector<models::TensorSpec> parameters = problem.model.parameters();
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.victims[ids[i].victim].gradient.at(p);
-    out.emplace_back("target/" + parameters[p].name, stack(parts));
+    bind("target/" + parameters[p].name, stack(parts));
   }
   std::vector<Tensor> labels;
   for (std::size_t i = 0; i < distinct; ++i)
     labels.push_back(one_hot(problem.victims[ids[i].victim].labels, problem.model.classes));
   for (std::size_t i = 0; i < distinct; ++i) parts[i] = &labels[i];
-  out.emplace_back("labels", stack(parts));
+  bind("labels", stack(parts));
   if (problem.own_networks())
     for (std::size_t e = 0; e < problem.model.tensors.size(); ++e) {
       for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.network_of(ids[i].victim).entries[e].tensor;
-      out.emplace_back(problem.model.tensors[e].name, stack(parts));
+      bind(problem.model.tensors[e].name, stack(parts));
     }
-  out.emplace_back("lr", filled({trials}, options.learning_rate));
-  out.emplace_back("tv", filled({trials}, options.tv));
+  bind("lr", filled({trials}, options.learning_rate));
+  bind("tv", filled({trials}, options.tv));
   if (options.box) {
     const std::int64_t channels = problem.model.image.channels;
     Tensor low({1, 1, channels, 1, 1}, DType::f64), high(low.shape(), DType::f64);
@@ -132,10 +132,9 @@ Bindings attack_inputs(const Problem& problem, const AttackOptions& options, std
       low.as<double>()[c] = -problem.mean[c] / problem.std[c];
       high.as<double>()[c] = (1 - problem.mean[c]) / problem.std[c];
     }
-    out.emplace_back("box/low", std::move(low));
-    out.emplace_back("box/high", std::move(high));
+    bind("box/low", low);
+    bind("box/high", high);
   }
-  return out;
 }
 
 Bindings attack_start(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {

@@ -47,8 +47,10 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
 
 using Bindings = std::vector<std::pair<std::string, Tensor>>;
 
-/// What those trials' inputs are bound to; `ids.size()` is the Program's T.
-Bindings attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids);
+/// Calls `bind` with every input's name and what those trials bind it to; `ids.size()` is the Program's T. One at a time: together
+/// they are as large as the network.
+void bind_attack_inputs(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids,
+                        const std::function<void(const std::string& name, const Tensor& value)>& bind);
 /// The states before the first iteration. A trial's start depends on seed, victim and restart only.
 Bindings attack_start(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids);
 

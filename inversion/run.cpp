@@ -202,7 +202,7 @@ void AttackRun::run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) c
   shared.done += state.iteration;
 
   if (state.cost.empty()) {
-    for (const auto& [name, value] : attack_inputs(problem_, attack_, ids)) work.set(name, value);
+    bind_attack_inputs(problem_, attack_, ids, [&](const std::string& name, const Tensor& value) { work.set(name, value); });
     for (const auto& [name, value] : state.states) work.set(name, value);
     const auto keep_states = [&] {
       for (auto& [name, value] : state.states) value = work.get(name);

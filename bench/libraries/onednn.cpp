@@ -33,7 +33,7 @@ Work onednn_work(const Workload& workload, const kernels::Arguments& args) {
   static dnnl::stream stream(engine);
   const auto& geo = args.attrs_as<kernels::Conv2dGeometry>();
   const std::int64_t n = (by_input ? args.out[0] : static_cast<const kernels::Layout&>(args.in[0])).dims[1];
-  const auto any = [](memory::dims dims) { return memory::desc(std::move(dims), memory::data_type::f32, memory::format_tag::any); };
+  const auto any = [](const memory::dims& dims) { return memory::desc(dims, memory::data_type::f32, memory::format_tag::any); };
   const memory::desc x = any({n, geo.c, geo.h, geo.w}), y = any({n, geo.k, geo.p, geo.q});
   const memory::desc w =
       geo.groups == 1 ? any({geo.k, geo.c, geo.r, geo.s}) : any({geo.groups, geo.k_per_group(), geo.c_per_group(), geo.r, geo.s});

@@ -8,6 +8,7 @@ Forms:
   eager           torch.autograd.grad to the image only, constants of the target computed once, Adam by hand in place; four
                   variants (one flat gradient or a sum over tensors, channels last or first) are tried, the fastest is timed
   compiled        the whole step as torch.func.grad of torch.func.grad, compiled by inductor
+  compiled-last   the same with channels last
   vmap            the same under torch.func.vmap over --trials restarts, compiled
 Prints one JSON object; seconds are medians and minima over blocks of iterations, compiling counts on its own. Compiling that
 takes longer than --compile-limit ends with {"error": ...}; it may use every processor, what is timed those of --processors only.
@@ -148,8 +149,8 @@ class FormulaBatchNorm(nn.BatchNorm2d):
 
 
 def functional(options):
-    """compiled, vmap: a pure function (x, first, second, step) -> the same after one iteration."""
-    problem = Problem(options)
+    """compiled, compiled-last, vmap: a pure function (x, first, second, step) -> the same after one iteration."""
+    problem = Problem(options, torch.channels_last if options.form == "compiled-last" else torch.contiguous_format)
     model, labels = problem.model, problem.labels
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -190,6 +191,9 @@ def functional(options):
     return step
 
 
+FORMS = {"closure": closure, "eager": eager, "compiled": functional, "compiled-last": functional, "vmap": functional}
+
+
 def measure(step, seconds, blocks):
     """(wall seconds, processor seconds) of an iteration, one pair a block; blocks of equal length fill `seconds`."""
     begin, warm = time.perf_counter(), 0
@@ -228,7 +232,7 @@ def pin(processors):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=networks.NETWORKS, required=True)
-    parser.add_argument("--form", choices=("closure", "eager", "compiled", "vmap"), default="eager")
+    parser.add_argument("--form", choices=FORMS, default="eager")
     parser.add_argument("--mode", choices=("eval", "train"), default="eval")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--trials", type=int, default=1)
@@ -242,13 +246,13 @@ def main():
         parser.error("only the form vmap runs several trials; the others run one after another")
     torch.set_num_threads(options.threads)
     options.variant = None
-    compiles = options.form in ("compiled", "vmap")
+    compiles = FORMS[options.form] is functional
     if compiles:
         signal.signal(signal.SIGALRM, lambda *_: give_up(options))
         signal.alarm(options.compile_limit)
     else:
         pin(options.processors)
-    step = {"closure": closure, "eager": eager, "compiled": functional, "vmap": functional}[options.form](options)
+    step = FORMS[options.form](options)
     begin = time.perf_counter()
     cost = float(torch.as_tensor(step()).detach().flatten()[0])
     first = time.perf_counter() - begin

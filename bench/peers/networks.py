@@ -38,7 +38,8 @@ def write_safetensors(path, tensors):
     header, body = {}, b""
     for name, tensor in tensors.items():
         content = tensor.detach().contiguous().numpy().tobytes()
-        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [len(body), len(body) + len(content)]}
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [len(body), len(body) + len(content)]}
         body += content
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)

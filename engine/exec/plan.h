@@ -29,10 +29,12 @@ struct PlanOptions {
 /// Depends on the Program's shapes, T and the instruction set, never on threads.
 class Plan {
  public:
+  /// The Tensors of the Program's constants must outlive the Plan.
   /// Errors UsageError: lanes that do not divide T, a forced kernel that does not serve; gi::Error: an op without a kernel.
   static Plan compile(const Program& program, const PlanOptions& options = {});
 
-  enum class Memory { constant, input, state, kept, arena };
+  /// borrowed: a constant that lies in the Program's Tensor as the Plan wants it; `offset` is then its address.
+  enum class Memory { constant, borrowed, input, state, kept, arena };
 
   /// Where a value lies. Offsets are bytes into the memory's block.
   struct Slot {

@@ -87,6 +87,7 @@ void PlanBuilder::fill_constants() {
   plan_.constants_ = Buffer(plan_.block_bytes_[Memory::constant]);
   if (plan_.constants_.size() > 0) std::memset(plan_.constants_.data(), 0, plan_.constants_.size());  // gaps are hashed too
   for (const Store& s : stores_) {
+    if (s.memory != Memory::constant) continue;
     std::byte* to = plan_.constants_.data() + s.offset;
     if (s.scalar) std::memcpy(to, &*s.scalar, sizeof(double));
     if (s.constant) write_packed(*g_.node(*s.constant).data, roots_[*s.constant].layout, to);
@@ -103,6 +104,8 @@ void PlanBuilder::finish() {
   for (const auto* steps : {&plan_.setup_, &plan_.iteration_})
     for (const Plan::Step& s : *steps) mix(s.attrs_data(), s.chain ? sizeof(ElementwiseChain) : kernels::Attrs::kCapacity);
   mix(plan_.constants_.data(), plan_.constants_.size());
+  for (const Store& s : stores_)
+    if (s.memory == Memory::borrowed) mix(g_.node(*s.constant).data->view().data, s.bytes);
   plan_.hash_ = h;
 }
 

@@ -28,7 +28,7 @@ std::size_t PlanBuilder::bytes_of(const Layout& l) {
 }
 
 void PlanBuilder::allocate(Store& store) {
-  if (store.memory == Memory::arena) return;  // place_arena
+  if (store.memory == Memory::arena || store.memory == Memory::borrowed) return;  // place_arena, place_leaves
   std::size_t& end = plan_.block_bytes_[store.memory];
   store.offset = end;
   end += (store.bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -55,8 +55,10 @@ void PlanBuilder::place_leaves() {
       r.store = new_store(Memory::constant, sizeof(double));
       stores_[r.store].scalar = n.attrs.as<double>();
     } else if (n.op->name == "constant") {
-      r.store = new_store(Memory::constant, bytes_of(r.layout));
+      const bool as_it_is = r.layout.lanes == 1 && r.layout.dtype == n.data->dtype();
+      r.store = new_store(as_it_is ? Memory::borrowed : Memory::constant, bytes_of(r.layout));
       stores_[r.store].constant = id;
+      if (as_it_is) stores_[r.store].offset = reinterpret_cast<std::uintptr_t>(n.data->view().data);
     } else {
       const bool state = n.op->name == "state";
       r.store = new_store(state ? Memory::state : Memory::input, bytes_of(r.layout));

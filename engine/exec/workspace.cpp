@@ -36,6 +36,8 @@ const std::byte* Workspace::base(Memory memory) const {
   switch (memory) {
     case Memory::constant:
       return plan_.constants();
+    case Memory::borrowed:  // see address
+      return nullptr;
     case Memory::input:
       return inputs_.data();
     case Memory::state:
@@ -46,6 +48,10 @@ const std::byte* Workspace::base(Memory memory) const {
       return arena_.data();
   }
   return nullptr;
+}
+
+const std::byte* Workspace::address(Memory memory, std::size_t offset) const {
+  return memory == Memory::borrowed ? reinterpret_cast<const std::byte*>(offset) : base(memory) + offset;
 }
 
 void Workspace::set(std::string_view name, const Tensor& value) {
@@ -77,7 +83,7 @@ std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Pla
   std::vector<BoundStep> result;
   for (const Plan::Step& s : steps) {
     BoundStep& b = result.emplace_back(BoundStep{&s, {}, {}, 1});
-    for (const auto& o : s.in) b.in.push_back({o.layout, base(o.memory) + o.offset});
+    for (const auto& o : s.in) b.in.push_back({o.layout, address(o.memory, o.offset)});
     for (const auto& o : s.out) b.out.push_back({o.layout, mutable_base(o.memory) + o.offset});
     if (pool_ && s.kernel->parts != nullptr && s.flops + step_bytes(s) >= kWorthSharing)
       b.parts = s.kernel->parts({s.attrs_data(), b.in, b.out});
@@ -116,7 +122,7 @@ void Workspace::run() {
   execute(iteration_);
   for (const Plan::Commit& c : plan_.commits()) {
     const Plan::Slot& state = plan_.states()[c.state].slot;
-    std::memcpy(mutable_base(Memory::state) + state.offset, base(c.from.memory) + c.from.offset, state.bytes);
+    std::memcpy(mutable_base(Memory::state) + state.offset, address(c.from.memory, c.from.offset), state.bytes);
   }
 }
 

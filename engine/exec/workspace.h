@@ -32,6 +32,7 @@ class Workspace {
 
  private:
   const std::byte* base(Plan::Memory memory) const;
+  const std::byte* address(Plan::Memory memory, std::size_t offset) const;
   std::byte* mutable_base(Plan::Memory memory) { return const_cast<std::byte*>(base(memory)); }
 
   /// A step with its operands' addresses.

@@ -21,9 +21,9 @@ std::vector<char> uniform_values(const Program& program) {
 std::vector<char> iterating_values(const Program& program) {
   const Graph& g = program.graph();
   std::vector<char> iterates(g.size(), 0);
+  const auto changes = [&](const Node& n) { return n.op->name == "state" || (program.updates().empty() && n.op->name == "input"); };
   for (NodeId id = 0; id < g.size(); ++id)
-    iterates[id] =
-        g.node(id).op->name == "state" || std::ranges::any_of(g.node(id).inputs, [&](NodeId in) { return iterates[in] != 0; });
+    iterates[id] = changes(g.node(id)) || std::ranges::any_of(g.node(id).inputs, [&](NodeId in) { return iterates[in] != 0; });
   return iterates;
 }
 

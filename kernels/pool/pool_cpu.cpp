@@ -1,7 +1,9 @@
 // Pooling plane by plane, one element of all windows of an output row after the other: along the row nothing depends on a
-// neighbour. In packs every lane has its own argmax, so choices are masks, never branches.
+// neighbour. In packs every lane has its own argmax, so choices are masks, never branches. For one trial the row itself lies in
+// the lanes.
 #include "kernels/pool/pool.h"
 
+#include "kernels/common/copy_row.h"
 #include "kernels/common/variants.h"
 #include "kernels/common/vector_math.h"
 
@@ -141,21 +143,100 @@ struct Choice {
   auto is(std::int64_t number, std::int64_t q) const { return where[q] == static_cast<NumberScalar>(number); }
 };
 
+/// The same for one trial, in vectors of output positions.
+template <class Scalar>
+struct RowChoice {
+  using V = Vector<Scalar>;
+  using Number = typename FloatFormat<V>::Bits;
+  using NumberScalar = typename FloatFormat<Scalar>::Bits;
+  static constexpr NumberScalar kNone = ~NumberScalar(0);
+  static constexpr std::int64_t n = kElements<Scalar>;
+
+  std::int64_t vectors;
+  V *candidate, *best;
+  Number* where;
+  Inside* across;         ///< output positions that have the window's column
+  std::int64_t* offsets;  ///< of a window's elements in the plane
+
+  RowChoice(const PoolGeometry& geo, std::byte* scratch)
+      : vectors((geo.q + n - 1) / n),
+        candidate(reinterpret_cast<V*>(scratch)),
+        best(candidate + vectors),
+        where(reinterpret_cast<Number*>(best + vectors)),
+        across(reinterpret_cast<Inside*>(where + vectors)),
+        offsets(reinterpret_cast<std::int64_t*>(across + geo.s)) {
+    for (std::int64_t column = 0; column < geo.s; ++column)
+      across[column] = inside_output(column - geo.pad_w, geo.stride_w, geo.q, geo.w);
+    for (std::int64_t number = 0; number < geo.r * geo.s; ++number)
+      offsets[number] = (number / geo.s - geo.pad_h) * geo.w + number % geo.s - geo.pad_w;
+  }
+  static std::size_t bytes(const PoolGeometry& geo) {
+    return static_cast<std::size_t>((geo.q + n - 1) / n) * 3 * kVectorBytes +
+           static_cast<std::size_t>(geo.s * 16 + geo.r * geo.s * 8);
+  }
+
+  void make(const PoolGeometry& geo, std::int64_t p, const Scalar* d) {
+    Number lane{};
+    for (std::int64_t i = 0; i < n; ++i) lane[i] = static_cast<NumberScalar>(i);
+    for (std::int64_t i = 0; i < vectors; ++i) best[i] = V{}, candidate[i] = V{}, where[i] = Number{} + kNone;
+    const std::int64_t top = p * geo.stride_h - geo.pad_h;
+    const Inside rows = inside_window(top, geo.r, geo.h);
+    for (std::int64_t r = rows.first; r < rows.last; ++r) {
+      for (std::int64_t column = 0; column < geo.s; ++column) {
+        const Inside q = across[column];
+        const Scalar* const from = d + (top + r) * geo.w + q.first * geo.stride_w + column - geo.pad_w;
+        copy_strided(from, geo.stride_w, q.last - q.first, reinterpret_cast<Scalar*>(candidate) + q.first);
+        const Number number = Number{} + static_cast<NumberScalar>(r * geo.s + column);
+        const Number first = Number{} + static_cast<NumberScalar>(q.first), last = Number{} + static_cast<NumberScalar>(q.last);
+        for (std::int64_t i = 0; i < vectors; ++i) {
+          const V c = candidate[i], held = best[i];
+          const Number position = lane + static_cast<NumberScalar>(i * n);
+          const auto inside = (position >= first) & (position < last);
+          const auto better = inside & ((where[i] == kNone) | (((c > held) | (c != c)) & (held == held)));
+          best[i] = better ? c : held;
+          where[i] = better ? number : where[i];
+        }
+      }
+    }
+  }
+  /// body(q, place in the plane) for the output positions of row p whose window has an element inside.
+  template <class Body>
+  void for_each(const PoolGeometry& geo, std::int64_t p, Body body) const {
+    const auto* const number = reinterpret_cast<const NumberScalar*>(where);
+    for (std::int64_t q = 0; q < geo.q; ++q)
+      if (number[q] != kNone) body(q, p * geo.stride_h * geo.w + q * geo.stride_w + offsets[number[q]]);
+  }
+};
+
+template <class Real>
+struct ChoiceOf {
+  using type = Choice<Real>;
+};
+template <class Real>
+requires(kLanesOf<Real> == 1) struct ChoiceOf<Real> {
+  using type = RowChoice<Real>;
+};
+
 template <class Real>
 std::size_t choice_bytes(const Problem& problem) {
-  return Choice<Real>::bytes(*static_cast<const PoolGeometry*>(problem.attrs));
+  return ChoiceOf<Real>::type::bytes(*static_cast<const PoolGeometry*>(problem.attrs));
 }
 
 template <class Real>
 void max_select(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
-  Choice<Real> choice(geo, args.scratch);
+  typename ChoiceOf<Real>::type choice(geo, args.scratch);
   for_each_plane<Real>(args, [&](PlaneIn<Real> v, PlaneIn<Real> d, PlaneOut<Real> y) {
     for (std::int64_t p = 0; p < geo.p; ++p, y += geo.q) {
-      choice.make(geo, p, d);
-      for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
-        for (std::int64_t i = 0; i < n; ++i) y[q + i] = choice.is(number, q + i) ? v[from + i * geo.stride_w] : y[q + i];
-      });
+      if constexpr (kLanesOf<Real> == 1) {
+        choice.make(geo, p, d.data);
+        choice.for_each(geo, p, [&](std::int64_t q, std::int64_t at) { y[q] = v[at]; });
+      } else {
+        choice.make(geo, p, d);
+        for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t from, std::int64_t n) {
+          for (std::int64_t i = 0; i < n; ++i) y[q + i] = choice.is(number, q + i) ? v[from + i * geo.stride_w] : y[q + i];
+        });
+      }
     }
   });
 }
@@ -163,14 +244,19 @@ void max_select(const Arguments& args) {
 template <class Real>
 void max_scatter(const Arguments& args) {
   const PoolGeometry& geo = geometry(args);
-  Choice<Real> choice(geo, args.scratch);
+  typename ChoiceOf<Real>::type choice(geo, args.scratch);
   for_each_plane<Real>(args, [&](PlaneIn<Real> g, PlaneIn<Real> d, PlaneOut<Real> dx) {
     clear<Real>(dx, geo.h * geo.w);
     for (std::int64_t p = 0; p < geo.p; ++p, g += geo.q) {
-      choice.make(geo, p, d);
-      for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t to, std::int64_t n) {
-        for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += choice.is(number, q + i) ? g[q + i] : Part<Real>{};
-      });
+      if constexpr (kLanesOf<Real> == 1) {
+        choice.make(geo, p, d.data);
+        choice.for_each(geo, p, [&](std::int64_t q, std::int64_t at) { dx[at] += g[q]; });
+      } else {
+        choice.make(geo, p, d);
+        for_each_run(geo, p, [&](std::int64_t number, std::int64_t q, std::int64_t to, std::int64_t n) {
+          for (std::int64_t i = 0; i < n; ++i) dx[to + i * geo.stride_w] += choice.is(number, q + i) ? g[q + i] : Part<Real>{};
+        });
+      }
     }
   });
 }

@@ -86,7 +86,7 @@ inline std::unique_ptr<Sample> small_attack(const SampleOptions& o) {
   const Value it = bind(g.state("it", {T}), Tensor({T}, DType::f64));
   const std::int64_t tl = o.shared_targets ? 1 : T;
   Tensor onehot({tl, N, K}, DType::f64);
-  for (std::int64_t i = 0; i < tl * N; ++i) onehot.as<double>()[i * K + i % N] = 1.0;
+  for (std::int64_t i = 0; i < tl * N; ++i) onehot.as<double>()[i * K + i % N % K] = 1.0;
   const Value labels = broadcast_to(bind(g.input("labels", {tl, N, K}), std::move(onehot)), {T, N, K});
 
   const auto act = [&](Value v) { return o.smooth ? sigmoid(v) : relu(v); };

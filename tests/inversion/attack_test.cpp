@@ -16,8 +16,9 @@ using namespace gi::inversion;
 namespace {
 
 template <class Machine>
-void bind_all(Machine& machine, const Bindings& bindings) {
-  for (const auto& [name, value] : bindings) machine.set(name, value);
+void bind_all(Machine& machine, const Problem& p, const AttackOptions& o, std::span<const TrialId> ids) {
+  bind_attack_inputs(p, o, ids, [&](const std::string& name, const Tensor& value) { machine.set(name, value); });
+  for (const auto& [name, value] : attack_start(p, o, ids)) machine.set(name, value);
 }
 
 double sign_of(double v) { return v > 0 ? 1 : v < 0 ? -1 : 0; }
@@ -65,8 +66,7 @@ TEST_CASE("an iteration is the gradient of cost + TV, sign, Adam, learning rate,
   const Plan plan = Plan::compile(program, {.dtype = DType::f64});
   Workspace work(plan);
   const std::array ids{TrialId{}};
-  bind_all(work, attack_inputs(p, o, ids));
-  bind_all(work, attack_start(p, o, ids));
+  bind_all(work, p, o, ids);
   for (int i = 0; i < 8; ++i) work.run();
   const std::vector<double> x = work.get("x").to_doubles(), expected = by_hand(p, o, 8);
   double largest = 0;
@@ -85,11 +85,8 @@ TEST_CASE("the Plan of the attack is the Interpreter's attack", "[plan]") {
     const Plan plan = Plan::compile(program, {.dtype = DType::f64});
     Workspace work(plan);
     Interpreter oracle(program);
-    const Bindings inputs = attack_inputs(p, o, ids), start = attack_start(p, o, ids);
-    for (const Bindings* bindings : {&inputs, &start}) {
-      bind_all(work, *bindings);
-      bind_all(oracle, *bindings);
-    }
+    bind_all(work, p, o, ids);
+    bind_all(oracle, p, o, ids);
     for (int i = 0; i < 2; ++i) {
       work.run();
       oracle.run();

@@ -100,7 +100,7 @@ TEST_CASE("a trial keeps its bits in any chunk, lane and company", "[e2e]") {
   std::vector<TrialId> ids;
   for (std::int64_t t = last; t >= 0; --t) ids.push_back({0, t});
   Workspace work(run_many.plan());
-  for (const auto& [name, value] : attack_inputs(p, many, ids)) work.set(name, value);
+  bind_attack_inputs(p, many, ids, [&](const std::string& name, const Tensor& value) { work.set(name, value); });
   for (const auto& [name, value] : attack_start(p, many, ids)) work.set(name, value);
   for (int i = 0; i < 12; ++i) work.run();
   const std::vector<double> x = work.get("x").to_doubles();
