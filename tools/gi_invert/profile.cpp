@@ -167,12 +167,7 @@ Json profile_json(const inversion::AttackRun& attack, const Ceilings& c, const C
   }
   return {{"schema", "gi_invert_profile/1"},
           {"program", version_line("gi_invert")},
-          {"device",
-           {{"kind", "cpu"},
-            {"name", processor_name()},
-            {"isa", kernels::kIsaNames[static_cast<int>(plan.isa())]},
-            {"threads", attack.threads()},
-            {"threads_per_chunk", attack.threads_per_chunk()}}},
+          {"device", device_json(attack)},
           {"plan",
            {{"hash", fmt::format("{:016x}", plan.hash())},
             {"trials", plan.trials()},
@@ -219,6 +214,14 @@ Json trace_json(const std::vector<Profile>& profiles) {
 }
 
 }  // namespace
+
+nlohmann::json device_json(const inversion::AttackRun& attack) {
+  return {{"kind", "cpu"},
+          {"name", processor_name()},
+          {"isa", kernels::kIsaNames[static_cast<int>(attack.plan().isa())]},
+          {"threads", attack.threads()},
+          {"threads_per_chunk", attack.threads_per_chunk()}};
+}
 
 void write_profile(const std::filesystem::path& folder, const inversion::AttackRun& attack, const inversion::RunResult& run) {
   const Ceilings ceilings = kernels::measure_ceilings(attack.plan().isa());

@@ -1,11 +1,16 @@
 // What gi_invert --profile tells: where the time of an attack went.
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 
 #include "inversion/run.h"
 
 namespace gi::tools {
+
+/// The machine and what a run takes of it, as report.json and profile.json tell it.
+nlohmann::json device_json(const inversion::AttackRun& attack);
 
 /// Measures the machine's ceilings; then a table on stdout, and in `folder`
 ///

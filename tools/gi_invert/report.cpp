@@ -5,6 +5,7 @@
 #include "models/file.h"
 #include "tools/common/program.h"
 #include "tools/gi_invert/outputs.h"
+#include "tools/gi_invert/profile.h"
 
 namespace gi::tools {
 namespace {
@@ -73,12 +74,7 @@ void write_report(const std::filesystem::path& folder, const Settings& settings,
               {"settings", settings_json(settings, scene.problem)},
               {"seed", settings.attack.seed},
               {"labels", scene.labels_known ? "known" : "recovered"},
-              {"device",
-               {{"kind", "cpu"},
-                {"name", processor_name()},
-                {"isa", kernels::kIsaNames[static_cast<int>(plan.isa())]},
-                {"threads", attack.threads()},
-                {"threads_per_chunk", attack.threads_per_chunk()}}},
+              {"device", device_json(attack)},
               {"plan",
                {{"hash", fmt::format("{:016x}", plan.hash())},
                 {"dtype", settings.dtype},
