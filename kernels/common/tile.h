@@ -26,6 +26,11 @@ struct TileJob {
   std::int64_t x_q = 0, out_q = 0;            ///< from column to column
   std::int64_t parts = 1;                     ///< vectors side by side that make one number
   bool accumulate = false;                    ///< add to what `out` holds
+  // Shared w only: scalars that the caller reads later, fetched meanwhile, since they are too far between for the processor to
+  // foresee. As many as w has here: one after the other or, where `ahead_channel` is given, those of a channel one after the
+  // other and the channels that far from each other.
+  const std::byte* ahead = nullptr;
+  std::int64_t ahead_channel = 0;
   // The whole is repeated over an outer axis.
   std::int64_t lines = 1, x_line = 0, out_line = 0;
 };

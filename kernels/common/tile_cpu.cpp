@@ -11,10 +11,31 @@ constexpr int kMaxRows = kVectorRegisters == 32 ? 6 : 3;
 constexpr std::int64_t max_rows(std::int64_t columns) { return columns == 1 ? 2 * kMaxRows : kMaxRows; }
 constexpr std::int64_t max_columns(std::int64_t rows) { return 2 * rows <= kMaxRows ? 2 * kMaxTileColumns : kMaxTileColumns; }
 
+/// Rows of w that one register reaches: an address may have one other register, once, twice, four or eight times.
+constexpr int kRowsOfPointer = 3;
+
+/// What is fetched beside the work: how far it moves on with every tap, after the taps of a channel, and from tile to tile.
+struct Fetch {
+  const std::byte* from;
+  std::int64_t tap = 0, channel = 0, tile = 0;
+
+  /// The share of each of `tiles` tiles in what job.ahead says, `done` rows of `rows` being fetched already.
+  Fetch(const TileJob& job, std::int64_t scalar, std::int64_t done, std::int64_t rows, std::int64_t tiles) : from(job.w) {
+    if (job.ahead == nullptr) return;
+    const std::int64_t row = job.tap_count * scalar;  // of one channel
+    const bool strided = job.ahead_channel != 0;
+    from = job.ahead + done * row * (strided ? 1 : job.channels);
+    tap = rows * scalar / tiles;
+    tile = job.tap_count * tap * (strided ? 1 : job.channels);
+    channel = strided ? job.ahead_channel - tile : 0;
+  }
+};
+
 /// `tiles` tiles of K x Q side by side, on every line.
 template <class Scalar, bool Shared, int K, int Q>
-void run_tiles(const TileJob& job, std::int64_t tiles) {
+void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
   using V = Vector<Scalar>;
+  constexpr int kGroups = (K + kRowsOfPointer - 1) / kRowsOfPointer;
   const std::int64_t w_k = job.w_k, x_q = job.x_q;
   const Tap* const taps_end = job.taps + job.tap_count;
   for (std::int64_t line = 0; line < job.lines; ++line) {
@@ -23,6 +44,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles) {
         const std::byte* x = job.x + line * job.x_line + tile * Q * x_q + part * kVectorBytes;
         const std::byte* w = job.w + (Shared ? 0 : part * kVectorBytes);
         std::byte* out = job.out + line * job.out_line + tile * Q * job.out_q + part * kVectorBytes;
+        const std::byte* ahead = fetch.from + tile * fetch.tile;
         V sum[K][Q] = {};
         if (job.accumulate) {
 #pragma GCC unroll 16
@@ -30,28 +52,51 @@ void run_tiles(const TileJob& job, std::int64_t tiles) {
 #pragma GCC unroll 16
             for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(out + k * job.out_k + q * job.out_q);
         }
-        for (std::int64_t channel = 0; channel < job.channels; ++channel) {
-          for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
-            const std::byte* xt = x + tap->x;
-            const std::byte* wt = w + tap->w;
-            V b[K];
+        // rows(k) is where row k of w is; the other arguments are the same at every call.
+        const auto add_products = [&](const std::byte* xt, auto rows) __attribute__((always_inline)) {
+          if constexpr (Shared) {
+            __builtin_prefetch(ahead, 0, 3);
+            ahead += fetch.tap;
+          }
+          V b[K];
 #pragma GCC unroll 16
-            for (int k = 0; k < K; ++k) {
-              if constexpr (Shared) b[k] = broadcast<Scalar>(*reinterpret_cast<const Scalar*>(wt + k * w_k));
-              else b[k] = *reinterpret_cast<const V*>(wt + k * w_k);
-            }
+          for (int k = 0; k < K; ++k) {
+            if constexpr (Shared) b[k] = broadcast<Scalar>(*reinterpret_cast<const Scalar*>(rows(k)));
+            else b[k] = *reinterpret_cast<const V*>(rows(k));
+          }
 #pragma GCC unroll 16
-            for (int q = 0; q < Q; ++q) {
-              V a = *reinterpret_cast<const V*>(xt + q * x_q);
+          for (int q = 0; q < Q; ++q) {
+            V a = *reinterpret_cast<const V*>(xt + q * x_q);
 #if defined(__x86_64__)
-              if constexpr (K > 1) asm("" : "+v"(a));  // else gcc reads it again for every sum
+            if constexpr (K > 1) asm("" : "+v"(a));  // else gcc reads it again for every sum
 #endif
 #pragma GCC unroll 16
-              for (int k = 0; k < K; ++k) sum[k][q] += b[k] * a;
+            for (int k = 0; k < K; ++k) sum[k][q] += b[k] * a;
+          }
+        };
+        if (job.tap_count == 1) {
+          x += job.taps->x;
+          const std::byte* group[kGroups];
+#pragma GCC unroll 16
+          for (int i = 0; i < kGroups; ++i) group[i] = w + job.taps->w + i * kRowsOfPointer * w_k;
+          for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+            add_products(x, [&](int k) { return group[k / kRowsOfPointer] + k % kRowsOfPointer * w_k; });
+            x += job.x_channel;
+            ahead += fetch.channel;
+#pragma GCC unroll 16
+            for (int i = 0; i < kGroups; ++i) {
+              group[i] += job.w_channel;
+              asm("" : "+r"(group[i]));  // else gcc wants a register for every row's distance
             }
           }
-          x += job.x_channel;
-          w += job.w_channel;
+        } else {
+          for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+            for (const Tap* tap = job.taps; tap != taps_end; ++tap)
+              add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
+            x += job.x_channel;
+            w += job.w_channel;
+            ahead += fetch.channel;
+          }
         }
 #pragma GCC unroll 16
         for (int k = 0; k < K; ++k)
@@ -62,7 +107,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles) {
   }
 }
 
-using RunTiles = void (*)(const TileJob&, std::int64_t);
+using RunTiles = void (*)(const TileJob&, std::int64_t, Fetch);
 
 /// Entry [k - 1][q - 1] is the tile of k rows and q columns, null where it is too large.
 template <class Scalar, bool Shared>
@@ -88,36 +133,30 @@ struct Split {
       : pieces((extent + most - 1) / most), size((extent + pieces - 1) / pieces), large(pieces - (pieces * size - extent)) {}
 };
 
-/// Asks for the rows of w that the next tile reads: a line in 16 multiplications, too seldom for the processor to foresee.
-template <class Scalar>
-void fetch_rows(const TileJob& job, std::int64_t rows) {
-  constexpr std::int64_t kLine = 64, scalar = sizeof(Scalar);
-  if (job.w_channel != scalar) return;
-  for (std::int64_t k = rows; k < 2 * rows; ++k)
-    for (std::int64_t at = 0; at < job.channels * scalar; at += kLine) __builtin_prefetch(job.w + k * job.w_k + at);
-}
-
 }  // namespace
 
 template <class Scalar, bool Shared>
 void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
   const Split by_row(rows, max_rows(columns));
   TileJob job = whole;
+  std::int64_t done = 0;
   for (std::int64_t piece = 0; piece < by_row.pieces; ++piece) {
     const std::int64_t k = piece < by_row.large ? by_row.size : by_row.size - 1;
     const Split by_column(columns, max_columns(k));
     const RunTiles* const tiles = kTiles<Scalar, Shared>.entries[k - 1];
     job.x = whole.x;
     std::byte* const out = job.out;
-    if (Shared && piece + 1 < by_row.pieces) fetch_rows<Scalar>(job, k);
-    tiles[by_column.size - 1](job, by_column.large);
+    Fetch fetch(job, sizeof(Scalar), done, k, by_column.pieces);
+    tiles[by_column.size - 1](job, by_column.large, fetch);
     if (by_column.large < by_column.pieces) {
       job.x += by_column.large * by_column.size * job.x_q;
       job.out += by_column.large * by_column.size * job.out_q;
-      tiles[by_column.size - 2](job, by_column.pieces - by_column.large);
+      fetch.from += by_column.large * fetch.tile;
+      tiles[by_column.size - 2](job, by_column.pieces - by_column.large, fetch);
     }
     job.out = out + k * job.out_k;
     job.w += k * job.w_k;
+    done += k;
   }
 }
 

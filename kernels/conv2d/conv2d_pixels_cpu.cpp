@@ -183,6 +183,9 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
                                                      c * gather.filter_in);
           job.out = reinterpret_cast<std::byte*>(sums.data + (group * gather.out + k) * sums.step);
           job.accumulate = accumulate || c > 0;
+          // The next tile's filters lie beside those of each channel, or behind all of them.
+          job.ahead = job.w + tile * job.w_k;
+          job.ahead_channel = job.w_channel > job.w_k ? job.w_channel : 0;
           multiply<Scalar, true>(job, tile, columns);
         }
       }

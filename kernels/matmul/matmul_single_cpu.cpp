@@ -42,8 +42,11 @@ const std::byte* bytes(const Scalar* p) {
 
 bool turns_b(const MatmulGeometry& geo) { return geo.transpose_a == 0 && geo.transpose_b != 0 && geo.m >= kTurnRows; }
 
-/// Rows of y that one part computes: all where they have the turning of an operand in common.
-std::int64_t part_rows(const MatmulGeometry& geo) { return geo.transpose_b != 0 ? geo.m : even_piece(geo.m, kPartRows); }
+/// Rows of y that one part computes: all where they have the turning of an operand in common, or would tear a transposed factor
+/// to shreds.
+std::int64_t part_rows(const MatmulGeometry& geo) {
+  return geo.transpose_a != 0 || geo.transpose_b != 0 ? geo.m : even_piece(geo.m, kPartRows);
+}
 std::int64_t parts_of_product(const MatmulGeometry& geo) { return ceil_div(geo.m, part_rows(geo)); }
 std::int64_t parts(const Problem& problem) {
   const auto& geo = problem.attrs_as<MatmulGeometry>();
@@ -85,15 +88,18 @@ void combine_rows(const Factor<Scalar>& a, const Scalar* b, std::int64_t m, std:
     job.x_channel = job.out_k = n * scalar;
     job.out = bytes(y);
     const std::int64_t chunk = even_piece(k, kChunk);
+    const std::int64_t read = a.sum == 1 ? m * k : m * chunk;  // of a, before what lies behind it in memory is
     for (std::int64_t first = 0; first < k; first += chunk) {
       job.x = bytes(b + first * n);
       job.w = bytes(a.data + first * a.sum);
       job.channels = at_most(chunk, k - first);
+      job.ahead = bytes(a.data + read + first * m);
       job.accumulate = add || first > 0;
       multiply<Scalar, true>(job, m, whole / lanes);
     }
     job.w = bytes(a.data);
     job.channels = k;
+    job.ahead = nullptr;
   }
   if (rest == 0) return;
   // The last columns: vectors reach into the next row of b, but for the last rows, which are copied.
