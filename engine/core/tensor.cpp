@@ -1,7 +1,9 @@
 #include "engine/core/tensor.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -10,10 +12,21 @@
 
 namespace gi {
 
+namespace {
+
+/// A kernel that goes through megabytes in strides waits for addresses to be translated; larger pages need fewer of them.
+constexpr std::size_t kHugePage = std::size_t{2} << 20, kWorthHugePages = 2 * kHugePage;
+
+}  // namespace
+
 Buffer::Buffer(std::size_t bytes) : size_(bytes) {
-  const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded)));
+  const std::size_t alignment = bytes >= kWorthHugePages ? kHugePage : kAlignment;
+  const std::size_t rounded = std::max((bytes + alignment - 1) / alignment * alignment, alignment);
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
   if (data_ == nullptr) throw Error(fmt::format("out of memory: {:.1f} MiB could not be allocated", bytes / 1048576.0));
+#if defined(MADV_HUGEPAGE)
+  if (alignment == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);  // advice: nothing is lost where it is refused
+#endif
 }
 
 void Buffer::Free::operator()(std::byte* p) const { std::free(p); }

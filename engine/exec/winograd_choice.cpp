@@ -8,18 +8,19 @@ struct Costs {
   double direct, product;  ///< GFLOP/s of direct convolutions, and of the products between transforms, but for
   double stream;           ///< ns a number of a transformed filter bank and product: they come from beyond the second cache
   double image, filter;    ///< ns a number of the products that an image, a filter is transformed to or from
+  // In an iteration a layer has seven convolutions. One trial's share what they transform: on either side two values to products
+  // and two from them, and one filter each way. In packs each transforms for itself.
+  double images = 4, filters = 2;
 };
 // Measured on an AMD EPYC (Zen 5), every instruction set on the same machine, by `gi_invert --profile` with --impl winograd=no and
 // =4.
-constexpr Costs kSingle[] = {{39, 33, 0.35, 1.32, 0.87}, {98, 125, 0.35, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.25}};
-constexpr Costs kPacks[] = {{41, 28, 0, 1.05, 1.0}, {103, 72, 0, 0.51, 0.43}, {180, 108, 0, 0.24, 0.2}};
+constexpr Costs kSingle[] = {{39, 33, 0.06, 1.32, 0.87}, {98, 122, 0.06, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.25}};
+constexpr Costs kPacks[] = {{42, 38, 0, 0.5, 0.28, 7, 7}, {104, 110, 0, 0.24, 0.14, 7, 7}, {180, 220, 0, 0.13, 0.07, 7, 7}};
 
 /// Transforms must win by more than the table is worth.
 constexpr double kMargin = 0.9;
 
-/// Convolutions of a layer in an iteration, and what they transform: on either side two values to products and two from
-/// them, and one filter each way.
-constexpr double kConvolutions = 7, kImages = 4, kFilters = 2;
+constexpr double kConvolutions = 7;
 
 double direct_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images) {
   return kConvolutions * 2 * static_cast<double>(geo.macs() * images) / costs.direct;
@@ -31,21 +32,21 @@ double winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::
   const std::int64_t columns = (tiles + column_multiple - 1) / column_multiple * column_multiple;
   const auto numbers = [&](std::int64_t n) { return static_cast<double>(side * side * n); };
   return kConvolutions * numbers(geo.k * geo.c) * (costs.stream + 2 * static_cast<double>(columns) / costs.product) +
-         kImages * numbers((geo.c + geo.k) * columns) * costs.image + kFilters * numbers(geo.k * geo.c) * costs.filter;
+         costs.images * numbers((geo.c + geo.k) * columns) * costs.image + costs.filters * numbers(geo.k * geo.c) * costs.filter;
 }
 
 }  // namespace
 
 passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std::int64_t lanes) {
   // One trial has tiles in its lanes: whole vectors of them.
-  passes::WinogradRule rule{.tile = {}, .column_multiple = lanes == 1 ? kernels::pack_lanes(isa) : 1};
+  passes::WinogradRule rule{.tile = {}, .column_multiple = kernels::pack_lanes(isa), .within_kernels = lanes != 1};
   if (!asked.empty()) {
     const std::int64_t tile = asked == "2" ? 2 : asked == "4" ? 4 : 0;
     rule.tile = [tile](const kernels::Conv2dGeometry&, std::int64_t) { return tile; };
     return rule;
   }
   const Costs& costs = (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
-  rule.tile = [&costs, multiple = rule.column_multiple](const kernels::Conv2dGeometry& geo, std::int64_t images) {
+  rule.tile = [&costs, multiple = lanes == 1 ? rule.column_multiple : 1](const kernels::Conv2dGeometry& geo, std::int64_t images) {
     std::int64_t best = 0;
     double least = kMargin * direct_ns(costs, geo, images);
     for (const std::int64_t tile : {2, 4})

@@ -131,8 +131,10 @@ Cotangents vjp_sigmoid(const VjpArgs& a) {  // s' = s (1 - s)
   return {mul(a.cotangent, mul(a.out(), offset(neg(a.out()), 1.0)))};
 }
 Cotangents vjp_abs(const VjpArgs& a) { return {mul(a.cotangent, sign(a.in(0)))}; }
-Cotangents vjp_relu_mask(const VjpArgs& a) { return {relu_mask(a.cotangent, a.in(1))}; }
-Cotangents vjp_leaky_relu_mask(const VjpArgs& a) { return {leaky_relu_mask(a.cotangent, a.in(1), attrs(a).a)}; }
+/// What decides the mask. An activation relu_mask(x, x) is above 0 where x is, and is kept anyway.
+Value decider(const VjpArgs& a) { return a.in(0) == a.in(1) && attrs(a).a >= 0 ? a.out() : a.in(1); }
+Cotangents vjp_relu_mask(const VjpArgs& a) { return {relu_mask(a.cotangent, decider(a))}; }
+Cotangents vjp_leaky_relu_mask(const VjpArgs& a) { return {leaky_relu_mask(a.cotangent, decider(a), attrs(a).a)}; }
 Cotangents vjp_clamp(const VjpArgs& a) { return {clamp_mask(a.cotangent, a.in(1), attrs(a).a, attrs(a).b)}; }
 Cotangents vjp_maximum(const VjpArgs& a) {  // ties go to the second operand
   const Value first = relu_mask(a.cotangent, sub(a.in(0), a.in(1)));

@@ -32,6 +32,12 @@ class UseWinograd : public Rewriter {
                        .pad_h = geo.pad_h,
                        .pad_w = geo.pad_w};
     if (d.tile == 0) return {};
+    if (rule_.within_kernels) {
+      Conv2dGeometry told = geo;
+      told.winograd = d.tile;
+      const std::array<Value, 2> operands{done[n.inputs[0]], done[n.inputs[1]]};
+      return operands[0].graph->apply(*n.op, operands, Attrs(told));
+    }
     d.columns = (d.tiles() + rule_.column_multiple - 1) / rule_.column_multiple * rule_.column_multiple;
     const Value a = done[n.inputs[0]], b = done[n.inputs[1]];
     if (n.op->name == "conv2d") return winograd_output(matmul(winograd_filter(b, d.tile), winograd_input(a, d)), d);

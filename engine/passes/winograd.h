@@ -16,6 +16,8 @@ struct WinogradRule {
   std::function<std::int64_t(const kernels::Conv2dGeometry&, std::int64_t images)> tile;
   /// Columns of products are rounded up to whole multiples of this.
   std::int64_t column_multiple = 1;
+  /// The convolutions stay, and tell their kernels the tile: what many trials transform is too large to pass through memory.
+  bool within_kernels = false;
 };
 
 /// Rewrites conv2d and its two gradients. A transform of a value is one node however often it is used, what does not change is

@@ -8,8 +8,9 @@
 namespace gi::kernels::GI_ISA {
 
 std::span<const Kernel> batchnorm_kernels();
-std::span<const Kernel> conv2d_lanes_kernels();   ///< trials in the lanes
-std::span<const Kernel> conv2d_pixels_kernels();  ///< one trial, pixels or channels in the lanes
+std::span<const Kernel> conv2d_lanes_kernels();     ///< trials in the lanes
+std::span<const Kernel> conv2d_pixels_kernels();    ///< one trial, pixels or channels in the lanes
+std::span<const Kernel> conv2d_winograd_kernels();  ///< trials in the lanes, by minimal filtering
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_lanes_kernels();   ///< trials in the lanes
 std::span<const Kernel> matmul_single_kernels();  ///< one trial
@@ -18,7 +19,6 @@ std::span<const Kernel> pool_kernels();
 std::span<const Kernel> reduce_kernels();
 std::span<const Kernel> softmax_kernels();
 std::span<const Kernel> total_variation_kernels();
-std::span<const Kernel> winograd_lanes_kernels();
-std::span<const Kernel> winograd_single_kernels();
+std::span<const Kernel> winograd_single_kernels();  ///< one trial
 
 }  // namespace gi::kernels::GI_ISA

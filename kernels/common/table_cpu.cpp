@@ -20,6 +20,7 @@ struct Table {
 
   Table() {
     add(batchnorm_kernels());
+    add(conv2d_winograd_kernels());
     add(conv2d_lanes_kernels());
     add(conv2d_pixels_kernels());
     add(elementwise_kernels());
@@ -30,7 +31,6 @@ struct Table {
     add(reduce_kernels());
     add(softmax_kernels());
     add(total_variation_kernels());
-    add(winograd_lanes_kernels());
     add(winograd_single_kernels());
   }
 };

@@ -24,6 +24,7 @@ struct Conv2dGeometry {
   std::int64_t stride_h = 1, stride_w = 1;
   std::int64_t pad_h = 0, pad_w = 0;  ///< zeros on each side
   std::int64_t groups = 1;            ///< divides c and k; groups == c is depthwise
+  std::int64_t winograd = 0;          ///< tile of the minimal filtering that a kernel may use (winograd.h): 2, 4, or 0 for none
 
   constexpr std::int64_t c_per_group() const { return c / groups; }
   constexpr std::int64_t k_per_group() const { return k / groups; }

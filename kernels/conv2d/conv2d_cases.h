@@ -12,7 +12,7 @@ inline std::vector<Case> conv2d_cases() {
     std::int64_t n, c, k;
     std::int64_t h, w, r, s;
     std::int64_t stride_h, stride_w, pad_h, pad_w;
-    std::int64_t groups = 1;
+    std::int64_t groups = 1, winograd = 0;
   };
   // clang-format off
   const Row rows[] = {
@@ -49,6 +49,14 @@ inline std::vector<Case> conv2d_cases() {
       {"64 to 128 channels, 1x1 s2",      1, 64, 128, 16, 16, 1, 1, 2, 2,  0, 0},
       {"stem, 7x7 s2 at 32x32",           1, 3,  64,  32, 32, 7, 7, 2, 2,  3, 3},
       {"depthwise at 16x16",              2, 32, 32,  16, 16, 3, 3, 1, 1,  1, 1,  32},
+      {"F(2x2), 12 to 17 channels",       2, 12, 17,  5,  7,  3, 3, 1, 1,  1, 1,  1, 2},
+      {"F(2x2), no padding",              1, 3,  4,   6,  6,  3, 3, 1, 1,  0, 0,  1, 2},
+      {"F(4x4), 17 to 5 channels",        2, 17, 5,   9,  10, 3, 3, 1, 1,  1, 1,  1, 4},
+      {"F(4x4), padding 2 and 0",         1, 3,  4,   6,  8,  3, 3, 1, 1,  2, 0,  1, 4},
+      {"F(4x4), image 2x2",               3, 4,  3,   2,  2,  3, 3, 1, 1,  1, 1,  1, 4},
+      {"F(2x2), 64 to 64 channels at 8x8", 1, 64, 64, 8,  8,  3, 3, 1, 1,  1, 1,  1, 2},
+      {"F(4x4), 64 to 48 channels at 8x8", 3, 64, 48, 8,  8,  3, 3, 1, 1,  1, 1,  1, 4},
+      {"F(4x4), 16 to 20 channels at 32x32", 1, 16, 20, 32, 32, 3, 3, 1, 1,  1, 1,  1, 4},
   };
   // clang-format on
   std::vector<Case> cases;
@@ -65,7 +73,8 @@ inline std::vector<Case> conv2d_cases() {
                              .stride_w = row.stride_w,
                              .pad_h = row.pad_h,
                              .pad_w = row.pad_w,
-                             .groups = row.groups};
+                             .groups = row.groups,
+                             .winograd = row.winograd};
     const Operand x = operand({row.n, geo.c, geo.h, geo.w}), w = operand({geo.k, geo.c_per_group(), geo.r, geo.s});
     const Operand y = operand({row.n, geo.k, geo.p, geo.q});
     const std::int64_t macs = row.n * geo.macs();

@@ -1,5 +1,6 @@
 // Minimal filtering of 3x3 convolutions of stride 1 (Winograd 1980; Lavin and Gray 2016). An image is cut into tiles of
-// `tile` x `tile` outputs, each of which needs a window of side = tile + 2 inputs. With the matrices below, d a window, f a filter,
+// `tile` x `tile` outputs, each of which needs a window of side = tile + 2 inputs. With the matrices of common/winograd_matrices.h,
+// d a window, f a filter,
 //
 //   outputs of a tile = A' ((G f G') * (B' d B)) A,   * element by element,
 //
@@ -16,6 +17,8 @@
 //   conv2d(x, w)             = winograd_output(matmul(winograd_filter(w), winograd_input(x)))
 //   conv2d_grad_input(g, w)  = winograd_input_grad(matmul(winograd_filter(w)', winograd_output_grad(g)))
 //   conv2d_grad_weight(x, g) = winograd_filter_grad(matmul(winograd_output_grad(g), winograd_input(x)'))
+//
+// Kernels with trials in the lanes do all of it within one convolution instead: conv2d_winograd_cpu.cpp.
 //
 // Tile (i, j) of image n is column (n * tiles_h + i) * tiles_w + j; what `columns` has beyond the tiles is zero.
 #pragma once
@@ -41,30 +44,5 @@ struct WinogradFilter {
   std::int64_t tile = 4;
   constexpr std::int64_t side() const { return tile + 2; }
 };
-
-/// Element (i, j) of B', side x side.
-constexpr double winograd_b(std::int64_t tile, std::int64_t i, std::int64_t j) {
-  constexpr double two[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
-  constexpr double four[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                                 {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-  return tile == 2 ? two[i][j] : four[i][j];
-}
-/// Element (i, j) of A', tile x side.
-constexpr double winograd_a(std::int64_t tile, std::int64_t i, std::int64_t j) {
-  constexpr double two[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
-  constexpr double four[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
-  return tile == 2 ? two[i][j] : four[i][j];
-}
-/// Element (i, j) of G, side x 3.
-constexpr double winograd_g(std::int64_t tile, std::int64_t i, std::int64_t j) {
-  constexpr double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  constexpr double four[6][3] = {{1.0 / 4, 0, 0},
-                                 {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                 {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                 {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                 {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                 {0, 0, 1}};
-  return tile == 2 ? two[i][j] : four[i][j];
-}
 
 }  // namespace gi::kernels

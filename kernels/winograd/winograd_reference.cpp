@@ -2,6 +2,7 @@
 
 #include "kernels/api/kernel.h"
 #include "kernels/common/strided.h"
+#include "kernels/common/winograd_matrices.h"
 
 namespace gi::kernels {
 namespace {

@@ -8,7 +8,8 @@
 #include "kernels/common/numbers.h"
 #include "kernels/common/transpose.h"
 #include "kernels/common/variants.h"
-#include "kernels/winograd/transform.h"
+#include "kernels/common/winograd_transform.h"
+#include "kernels/winograd/winograd.h"
 
 namespace gi::kernels::GI_ISA {
 namespace {

@@ -94,8 +94,13 @@ TEST_CASE("convolutions through Winograd's transforms are the Interpreter's", "[
           bind_all(oracle, *sample);
           oracle.run();
           const Plan plan = Plan::compile(program, {.dtype = dtype, .force = {{"winograd", tile}}});
-          for (const Plan::Step& step : plan.iteration())
-            CHECK(!(step.what.starts_with("conv2d") && step.what.find("3,3]") != std::string::npos));
+          for (const Plan::Step& step : plan.iteration()) {
+            if (!step.what.starts_with("conv2d") || step.what.find("3,3]") == std::string::npos) continue;
+            CAPTURE(step.what);
+            CHECK(trials > 1);  // in packs the kernels transform, for f32, and for weight gradients if there are tiles enough
+            if (dtype == DType::f32 && !step.what.starts_with("conv2d_grad_weight"))
+              CHECK(step.kernel->name == std::string("trial_lanes_winograd"));
+          }
           Workspace work(plan);
           bind_all(work, *sample);
           work.run();
@@ -106,7 +111,7 @@ TEST_CASE("convolutions through Winograd's transforms are the Interpreter's", "[
 }
 
 TEST_CASE("a value is transformed once, a constant filter before the first iteration", "[plan]") {
-  const auto sample = test::small_attack({.trials = pack(), .training_mode = false});
+  const auto sample = test::small_attack({.trials = 1, .training_mode = false});
   const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32, .force = {{"winograd", "4"}}});
   const auto count = [](std::span<const Plan::Step> steps, std::string_view op) {
     return std::ranges::count_if(steps, [op](const Plan::Step& s) { return s.what.starts_with(std::string(op) + " "); });

@@ -75,6 +75,15 @@ double tolerance(const Case& c, DType dtype, double terms_factor = 1) {
   return (dtype == DType::f32 && c.out.rank > 0 ? 6e-8 : 4e-15) * std::sqrt(terms_factor * rounded_terms(c));
 }
 
+/// Minimal filtering subtracts what it added: a class of its own.
+double looser(const Case& c, const Kernel& kernel) {
+  if (std::string_view(kernel.name).find("winograd") == std::string_view::npos) return 1;
+  return c.attrs.as<Conv2dGeometry>().winograd == 2 ? 2 : 5;
+}
+
+/// The Plan makes these ops for single trials only.
+bool for_single_trials(const Case& c) { return std::string_view(c.op).starts_with("winograd"); }
+
 DType dtype_of(const Operand& o, DType plan) { return o.rank == 0 ? DType::f64 : plan; }
 
 /// Dims and strides of a broadcast operand seen with the output's extents.
@@ -173,15 +182,16 @@ bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, Known& k
           }
           CAPTURE(places);
           CHECK(outcome.fault == "");
-          CHECK(relative_error(outcome.out[0], sample.expected, trials) <= allowed);
+          CHECK(relative_error(outcome.out[0], sample.expected, trials) <= allowed * looser(c, kernel));
           CHECK(bits.differs(outcome, trials) == -1);
           ++tally.runs;
         }
         if (!declined) served = true, tally.served.insert(who);
       }
       INFO(c.op << ", " << c.label << ", " << kIsaNames[static_cast<std::size_t>(isa)] << ", lanes " << lanes);
-      if (shared == 0) CHECK(served);
-      all_served = all_served && served;
+      const bool must = lanes == 1 || !for_single_trials(c);
+      if (shared == 0 && must) CHECK(served);
+      all_served = all_served && (served || !must);
     }
   return all_served;
 }

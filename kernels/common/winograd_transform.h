@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "kernels/common/pack.h"
-#include "kernels/winograd/winograd.h"
+#include "kernels/common/winograd_matrices.h"
 
 namespace gi::kernels::GI_ISA {
 
