@@ -1,5 +1,8 @@
 #include "engine/exec/winograd_choice.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace gi {
 namespace {
 
@@ -9,13 +12,16 @@ struct Costs {
   double stream;           ///< ns a number of a transformed filter bank and product: they come from beyond the second cache
   double image, filter;    ///< ns a number of the products that an image, a filter is transformed to or from
   // In an iteration a layer has seven convolutions. One trial's share what they transform: on either side two values to products
-  // and two from them, and one filter each way. In packs each transforms for itself.
+  // and two from them, and one filter each way. In packs each transforms for itself, and the filters anew for every block of
+  // windows.
   double images = 4, filters = 2;
+  double block = 0;  ///< numbers of a block's windows, of one image
 };
 // Measured on an AMD EPYC (Zen 5), every instruction set on the same machine, by `gi_invert --profile` with --impl winograd=no and
 // =4.
-constexpr Costs kSingle[] = {{39, 33, 0.06, 1.32, 0.87}, {98, 122, 0.06, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.25}};
-constexpr Costs kPacks[] = {{42, 38, 0, 0.5, 0.28, 7, 7}, {104, 110, 0, 0.24, 0.14, 7, 7}, {180, 220, 0, 0.13, 0.07, 7, 7}};
+constexpr Costs kSingle[] = {{39, 33, 0.06, 1.32, 0.87}, {98, 122, 0.06, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.14}};
+constexpr Costs kPacks[] = {
+    {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
 
 /// Transforms must win by more than the table is worth.
 constexpr double kMargin = 0.9;
@@ -31,8 +37,11 @@ double winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::
   const std::int64_t side = tile + 2, tiles = images * ((geo.p + tile - 1) / tile) * ((geo.q + tile - 1) / tile);
   const std::int64_t columns = (tiles + column_multiple - 1) / column_multiple * column_multiple;
   const auto numbers = [&](std::int64_t n) { return static_cast<double>(side * side * n); };
+  const double blocks =
+      costs.block > 0 ? static_cast<double>(images) * std::ceil(numbers(std::max(geo.c, geo.k) * tiles / images) / costs.block) : 1;
   return kConvolutions * numbers(geo.k * geo.c) * (costs.stream + 2 * static_cast<double>(columns) / costs.product) +
-         costs.images * numbers((geo.c + geo.k) * columns) * costs.image + costs.filters * numbers(geo.k * geo.c) * costs.filter;
+         costs.images * numbers((geo.c + geo.k) * columns) * costs.image +
+         costs.filters * blocks * numbers(geo.k * geo.c) * costs.filter;
 }
 
 }  // namespace

@@ -26,12 +26,11 @@ template <class Scalar>
   out[1] = pick<Scalar>(a, b, [](std::size_t i) { return n / 2 + i / 2 + i % 2 * n; });
 }
 
-/// Numbers 0, 2, 4, ... of p: 2 n - 1 are read.
+/// Numbers 0, 2, 4, ... and 1, 3, 5, ... of a followed by b.
 template <class Scalar>
-[[gnu::always_inline]] inline Vector<Scalar> every_other(const Scalar* p) {
-  constexpr std::size_t n = kElements<Scalar>;
-  const auto at = [p](std::size_t i) { return *reinterpret_cast<const Vector<Scalar>*>(p + i); };
-  return pick<Scalar>(at(0), at(n - 1), [](std::size_t i) { return 2 * i + (i < n / 2 ? 0 : 1); });
+[[gnu::always_inline]] inline void separate(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar>& even, Vector<Scalar>& odd) {
+  even = pick<Scalar>(a, b, [](std::size_t i) { return 2 * i; });
+  odd = pick<Scalar>(a, b, [](std::size_t i) { return 2 * i + 1; });
 }
 
 template <class Scalar>

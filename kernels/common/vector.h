@@ -27,4 +27,22 @@ template <class Scalar>
   return value - Vector<Scalar>{};  // x - 0 is x also for -0, so the compiler drops it; x + 0 is not
 }
 
+/// Stores a whole vector at its own alignment past the caches: for what nobody reads before much else was read. Other threads see
+/// it after stream_end().
+template <class Scalar>
+[[gnu::always_inline]] inline void stream(Scalar* to, Vector<Scalar> v) {
+#if defined(GI_ISA_IS_avx512)
+  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), (typename VectorOf<float>::type)v);
+#elif defined(GI_ISA_IS_avx2)
+  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), (typename VectorOf<float>::type)v);
+#else
+  *reinterpret_cast<Vector<Scalar>*>(to) = v;
+#endif
+}
+inline void stream_end() {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 }  // namespace gi::kernels::GI_ISA

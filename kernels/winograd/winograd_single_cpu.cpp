@@ -1,10 +1,11 @@
 // Winograd's transforms of single trials: as many tiles as a vector has elements, or filters, in its lanes.
 //
-// A block of some rows of tiles of one channel passes through scratch as `cells`: for every place (r, s) of a window, the
-// numbers of all tiles at that place, side by side in the order of the columns. Rows of the image are laid one after the
-// other in a line, from which every tile-th number is taken, or into which such numbers are put.
+// A block of some rows of tiles of one channel at a time. Down an image neighbouring pixels are in the lanes, across it
+// neighbouring tiles, in the order of the columns; in between lie lines, on which the rows of an image are laid one after the
+// other, so that a vector of tiles runs on over the ends of rows.
 #include <cstring>
 
+#include "kernels/common/copy_row.h"
 #include "kernels/common/numbers.h"
 #include "kernels/common/transpose.h"
 #include "kernels/common/variants.h"
@@ -14,19 +15,20 @@
 namespace gi::kernels::GI_ISA {
 namespace {
 
-constexpr std::int64_t kBlockTiles = 64;    ///< or one row of tiles: cells stay in a first cache of 32 KiB
-constexpr std::int64_t kPartFilters = 256;  ///< that are one part of the work
+constexpr std::int64_t kBlockTiles = 64;        ///< or one row of tiles: lines stay in a first cache of 32 KiB
+constexpr std::int64_t kPartFilters = 256;      ///< that are one part of the work
+constexpr std::int64_t kStreamBytes = 1 << 20;  ///< of transformed filters, from which on they would pass through the second cache
 
 /// The image that a transform meets, and the blocks it is taken in.
 template <class Scalar>
 struct Blocks {
   std::int64_t h, w, pad_h, pad_w;
-  std::int64_t tile, window, tiles_h, tiles_w;
-  std::int64_t rows;       ///< of tiles in a block
-  std::int64_t cell;       ///< numbers from one place's to the next's, with an overrun
-  std::int64_t line;       ///< numbers, likewise
-  std::int64_t pitch;      ///< of the plane that overlapping windows are summed in
-  std::int64_t plane = 0;  ///< its numbers
+  std::int64_t tile, tiles_h, tiles_w;
+  std::int64_t rows;   ///< of tiles in a block
+  std::int64_t row;    ///< numbers of a row of the tiles
+  std::int64_t pitch;  ///< numbers of a row with its halo, with an overrun
+  std::int64_t line;   ///< numbers of the rows of a block, with an overrun
+  std::int64_t lines;  ///< one for every row of a window, two where windows overlap
 
   Blocks(const WinogradGeometry& geo, bool input)
       : h(input ? geo.h : geo.p),
@@ -34,82 +36,83 @@ struct Blocks {
         pad_h(input ? geo.pad_h : 0),
         pad_w(input ? geo.pad_w : 0),
         tile(geo.tile),
-        window(input ? geo.side() : geo.tile),
         tiles_h(geo.tiles_h()),
         tiles_w(geo.tiles_w()),
         rows(even_piece(tiles_h, kBlockTiles / tiles_w)),
-        cell(ceil_div(rows * tiles_w, kElements<Scalar>) * kElements<Scalar> + kElements<Scalar>),
-        line(tile * (cell + kElements<Scalar>)),
-        pitch(tiles_w * tile + 2) {
-    if (input) plane = (tiles_h * tile + 2) * pitch;
-  }
-  std::int64_t cells() const { return window * window * cell; }
-  std::size_t scratch_bytes() const { return (cells() + 2 * line + plane) * sizeof(Scalar); }
+        row(tile * tiles_w),
+        pitch(row + tile + kElements<Scalar>),
+        line(tile * (ceil_div(rows * tiles_w, kElements<Scalar>) + 1) * kElements<Scalar>),
+        lines(geo.side() * (input ? 2 : 1)) {}
+  /// Numbers of `count` rows of tiles with their halo.
+  std::int64_t slab(std::int64_t count) const { return (count * tile + 2) * pitch + tile; }
+  std::size_t bytes_to_products() const { return (lines * line + slab(rows)) * sizeof(Scalar); }
+  std::size_t bytes_from_products() const { return (lines * line + (tile + 2) * pitch + slab(tiles_h)) * sizeof(Scalar); }
 };
 
-/// to[i] = from[M * i]; whole vectors are read and written.
+/// to[k][i] = from[M * i + k] for k < M.
 template <class Scalar, int M>
-void take(const Scalar* from, std::int64_t count, Scalar* to) {
+[[gnu::always_inline]] inline void split(const Scalar* from, Vector<Scalar>* to) {
   constexpr std::int64_t n = kElements<Scalar>;
-  for (std::int64_t i = 0; i < count; i += n) {
-    if constexpr (M == 2) {
-      *reinterpret_cast<Vector<Scalar>*>(to + i) = every_other(from + 2 * i);
-    } else {
-      static_assert(M == 4);
-      const Vector<Scalar> low = every_other(from + 4 * i), high = every_other(from + 4 * i + 2 * n);
-      *reinterpret_cast<Vector<Scalar>*>(to + i) = pick<Scalar>(low, high, [](std::size_t e) { return 2 * e; });
-    }
+  const auto at = [from](int i) { return *reinterpret_cast<const Vector<Scalar>*>(from + i * n); };
+  if constexpr (M == 2) {
+    separate<Scalar>(at(0), at(1), to[0], to[1]);
+  } else {
+    static_assert(M == 4);
+    Vector<Scalar> even[2], odd[2];
+    separate<Scalar>(at(0), at(1), even[0], odd[0]);
+    separate<Scalar>(at(2), at(3), even[1], odd[1]);
+    separate<Scalar>(even[0], even[1], to[0], to[2]);
+    separate<Scalar>(odd[0], odd[1], to[1], to[3]);
   }
 }
 
-/// to[M * i + k] = from[k * cell + i] for k < M, zero where k >= there.
+/// to[M * i + k] = from[k][i] for k < M.
 template <class Scalar, int M>
-void put(const Scalar* from, std::int64_t cell, int there, std::int64_t count, Scalar* to) {
-  constexpr std::int64_t n = kElements<Scalar>;
+[[gnu::always_inline]] inline void merge(const Vector<Scalar>* from, Scalar* to) {
   using V = Vector<Scalar>;
-  for (std::int64_t i = 0; i < count; i += n) {
-    V cells[M], both[M];
-#pragma GCC unroll 4
-    for (int k = 0; k < M; ++k) cells[k] = k < there ? *reinterpret_cast<const V*>(from + k * cell + i) : V{};
-    if constexpr (M == 2) {
-      interleave<Scalar>(cells[0], cells[1], both);
-    } else {
-      static_assert(M == 4);
-      V even[2], odd[2];
-      interleave<Scalar>(cells[0], cells[2], even);
-      interleave<Scalar>(cells[1], cells[3], odd);
-      interleave<Scalar>(even[0], odd[0], both);
-      interleave<Scalar>(even[1], odd[1], both + 2);
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < M; ++k) *reinterpret_cast<V*>(to + M * i + k * n) = both[k];
+  V all[M];
+  if constexpr (M == 2) {
+    interleave<Scalar>(from[0], from[1], all);
+  } else {
+    static_assert(M == 4);
+    V even[2], odd[2];
+    interleave<Scalar>(from[0], from[2], even);
+    interleave<Scalar>(from[1], from[3], odd);
+    interleave<Scalar>(even[0], odd[0], all);
+    interleave<Scalar>(even[1], odd[1], all + 2);
   }
+#pragma GCC unroll 4
+  for (int k = 0; k < M; ++k) *reinterpret_cast<V*>(to + k * kElements<Scalar>) = all[k];
 }
 
-/// `count` numbers of a row of the image from place `first` on, zero outside of it.
-template <class Scalar>
-void copy_row(const Scalar* row, std::int64_t width, std::int64_t first, std::int64_t count, Scalar* to) {
-  const std::int64_t begin = at_most(at_least(0, -first), count), end = at_least(begin, at_most(count, width - first));
-  for (std::int64_t i = 0; i < begin; ++i) to[i] = Scalar(0);
-  std::memcpy(to + begin, row + first + begin, (end - begin) * sizeof(Scalar));
-  for (std::int64_t i = end; i < count; ++i) to[i] = Scalar(0);
-}
-
-/// The cells of tile rows [i0, i0 + rows) of one plane of an image.
+/// Tile rows [i0, i0 + rows) of one plane, multiplied by L from the left: row r of all windows on a line, and once more from M
+/// numbers on, where the last numbers of overlapping windows are.
 template <class Scalar, int M, bool Input>
-void gather_cells(const Blocks<Scalar>& b, const Scalar* plane, std::int64_t i0, std::int64_t rows, Scalar* lines, Scalar* cells) {
-  constexpr int kWindow = ImageSide<M, Input>::window;
-  const std::int64_t row_numbers = M * b.tiles_w;
-  for (int r = 0; r < kWindow; ++r, cells += kWindow * b.cell) {
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int64_t from = (i0 + i) * M + r - b.pad_h;
-      const bool inside = from >= 0 && from < b.h;
-      const Scalar* const row = plane + (inside ? from : 0) * b.w;
-      copy_row(row, inside ? b.w : 0, -b.pad_w, row_numbers, lines + i * row_numbers);
-      if (kWindow > M) copy_row(row, inside ? b.w : 0, M - b.pad_w, row_numbers, lines + b.line + i * row_numbers);
-    }
-    for (int s = 0; s < kWindow; ++s) take<Scalar, M>(lines + (s < M ? s : b.line + s - M), rows * b.tiles_w, cells + s * b.cell);
+void gather_lines(const Blocks<Scalar>& b, const Scalar* plane, std::int64_t i0, std::int64_t rows, Scalar* slab, Scalar* lines) {
+  using V = Vector<Scalar>;
+  using Side = ImageSide<M, Input>;
+  constexpr std::int64_t n = kElements<Scalar>;
+  V zero{};
+#if defined(__x86_64__)
+  asm("" : "+x"(zero));  // else gcc makes a call to memset of every short row
+#endif
+  for (std::int64_t y = 0; y < rows * M + Side::window - M; ++y) {
+    const std::int64_t from = i0 * M + y - b.pad_h;
+    Scalar* const to = slab + y * b.pitch;
+    for (std::int64_t x = 0; x <= b.pitch - n; x += n) *reinterpret_cast<V*>(to + x) = zero;
+    if (from >= 0 && from < b.h) copy_row<1>(plane + from * b.w, b.w, to + b.pad_w);
   }
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (int half = 0; half < (Input ? 2 : 1); ++half)
+      for (std::int64_t x = 0; x < b.row; x += n) {
+        V in[Side::window];
+#pragma GCC unroll 8
+        for (int r = 0; r < Side::window; ++r) in[r] = *reinterpret_cast<const V*>(slab + (i * M + r) * b.pitch + half * M + x);
+        // What reaches beyond the row is overwritten by the next one's.
+        rows_product<Scalar, typename Side::ToProducts>(
+            in, [&](int r, V v) { *reinterpret_cast<V*>(lines + (half * Side::side + r) * b.line + i * b.row + x) = v; },
+            std::make_integer_sequence<int, Side::side>{});
+      }
 }
 
 template <class Scalar, int M, bool Input>
@@ -119,7 +122,8 @@ void to_products(const Arguments& args) {
   constexpr std::int64_t n = kElements<Scalar>;
   const auto& geo = args.attrs_as<WinogradGeometry>();
   const Blocks<Scalar> b(geo, Input);
-  Scalar* const cells = reinterpret_cast<Scalar*>(args.scratch);
+  Scalar* const lines = reinterpret_cast<Scalar*>(args.scratch);
+  Scalar* const slab = lines + b.lines * b.line;
   const std::int64_t channels = args.out[0].dims[2], xi = channels * geo.columns, image_tiles = b.tiles_h * b.tiles_w;
   const Range range = parts_of(args, args.out[0].dims[0] * channels);
   for (std::int64_t part = range.first; part < range.last; ++part) {
@@ -129,48 +133,44 @@ void to_products(const Arguments& args) {
       const Scalar* const plane = block_of<Scalar>(args.in[0], t) + (image * channels + c) * b.h * b.w;
       for (std::int64_t i0 = 0; i0 < b.tiles_h; i0 += b.rows) {
         const std::int64_t rows = at_most(b.rows, b.tiles_h - i0), tiles = rows * b.tiles_w;
-        gather_cells<Scalar, M, Input>(b, plane, i0, rows, cells + b.cells(), cells);
+        gather_lines<Scalar, M, Input>(b, plane, i0, rows, slab, lines);
         for (std::int64_t j = 0; j < tiles; j += n) {
           Scalar* const first = to + image * image_tiles + i0 * b.tiles_w + j;
           const std::int64_t there = at_most(n, tiles - j);
-          transform<Scalar, V, typename Side::ToProducts>(
-              [&](int r, int s) { return *reinterpret_cast<const V*>(cells + (r * Side::window + s) * b.cell + j); },
-              [&](int r, int s, V v) {
-                Scalar* const place = first + (r * Side::side + s) * xi;
-                if (there == n) *reinterpret_cast<V*>(place) = v;
-                else std::memcpy(place, &v, there * sizeof(Scalar));
-              });
+          for (int r = 0; r < Side::side; ++r) {
+            V x[2 * M];
+            split<Scalar, M>(lines + r * b.line + M * j, x);
+            if constexpr (Input) split<Scalar, M>(lines + (Side::side + r) * b.line + M * j, x + M);
+            rows_product<Scalar, typename Side::ToProducts>(
+                x,
+                [&](int s, V v) {
+                  Scalar* const place = first + (r * Side::side + s) * xi;
+                  if (there == n) *reinterpret_cast<V*>(place) = v;
+                  else std::memcpy(place, &v, there * sizeof(Scalar));
+                },
+                std::make_integer_sequence<int, Side::side>{});
+          }
         }
       }
     }
-    for (int p = 0; p < Side::side * Side::side; ++p)
+    for (int p = 0; geo.tiles() < geo.columns && p < Side::side * Side::side; ++p)
       std::memset(to + p * xi + geo.tiles(), 0, (geo.columns - geo.tiles()) * sizeof(Scalar));
   }
 }
 
-/// The rows of one plane from the cells of tile rows [i0, i0 + rows): disjoint windows.
+/// Row i of a block's tiles from the lines, where windows overlap by two numbers: to[r][x] for x < b.row + 2.
 template <class Scalar, int M>
-void write_cells(const Blocks<Scalar>& b, const Scalar* cells, std::int64_t i0, std::int64_t rows, Scalar* line, Scalar* plane) {
-  for (int r = 0; r < M; ++r) {
-    put<Scalar, M>(cells + r * M * b.cell, b.cell, M, rows * b.tiles_w, line);
-    for (std::int64_t i = 0; i < rows && (i0 + i) * M + r < b.h; ++i)
-      std::memcpy(plane + ((i0 + i) * M + r) * b.w, line + i * M * b.tiles_w, b.w * sizeof(Scalar));
-  }
-}
-
-/// The same where windows overlap: added to the padded plane of `pitch`.
-template <class Scalar, int M>
-void add_cells(const Blocks<Scalar>& b, const Scalar* cells, std::int64_t i0, std::int64_t rows, Scalar* line, Scalar* padded) {
-  const std::int64_t row_numbers = M * b.tiles_w;
-  for (int r = 0; r < M + 2; ++r, cells += (M + 2) * b.cell) {
-    put<Scalar, M>(cells, b.cell, M, rows * b.tiles_w, line);
-    put<Scalar, M>(cells + M * b.cell, b.cell, 2, rows * b.tiles_w, line + b.line);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      Scalar* const to = padded + ((i0 + i) * M + r) * b.pitch;
-      const Scalar* const first = line + i * row_numbers;
-      for (std::int64_t x = 0; x < row_numbers; ++x) to[x] += first[x];
-      const Scalar* const second = first + b.line;
-      for (std::int64_t x = 0; x + M < row_numbers + 2; ++x) to[M + x] += second[x];
+void join_lines(const Blocks<Scalar>& b, const Scalar* lines, std::int64_t i, Scalar* to) {
+  using V = Vector<Scalar>;
+  constexpr std::int64_t n = kElements<Scalar>;
+  for (int r = 0; r < M + 2; ++r, to += b.pitch) {
+    const Scalar *const first = lines + r * b.line + i * b.row, *const second = first + (M + 2) * b.line;
+    for (std::int64_t x = 0; x < b.row; x += n) *reinterpret_cast<V*>(to + x) = *reinterpret_cast<const V*>(first + x);
+#pragma GCC unroll 4
+    for (int x = 0; x < M; ++x) to[b.row + x] = 0;
+    for (std::int64_t x = 0; x < b.row; x += n) {
+      V& place = *reinterpret_cast<V*>(to + M + x);
+      place = place + *reinterpret_cast<const V*>(second + x);
     }
   }
 }
@@ -179,12 +179,14 @@ template <class Scalar, int M, bool Input>
 void from_products(const Arguments& args) {
   using V = Vector<Scalar>;
   using Side = ImageSide<M, Input>;
+  using L = typename Side::FromProducts;
+  constexpr std::make_integer_sequence<int, Side::window> window;
   constexpr std::int64_t n = kElements<Scalar>;
   const auto& geo = args.attrs_as<WinogradGeometry>();
   const Blocks<Scalar> b(geo, Input);
-  Scalar* const cells = reinterpret_cast<Scalar*>(args.scratch);
-  Scalar* const lines = cells + b.cells();
-  Scalar* const padded = lines + 2 * b.line;
+  Scalar* const lines = reinterpret_cast<Scalar*>(args.scratch);
+  Scalar* const joined = lines + b.lines * b.line;
+  Scalar* const padded = joined + Side::side * b.pitch;  // the image with its halo, where windows overlap
   const std::int64_t channels = args.out[0].dims[2], xi = channels * geo.columns, image_tiles = b.tiles_h * b.tiles_w;
   const Range range = parts_of(args, args.out[0].dims[0] * channels);
   for (std::int64_t part = range.first; part < range.last; ++part) {
@@ -192,25 +194,51 @@ void from_products(const Arguments& args) {
     const Scalar* const from = block_of<Scalar>(args.in[0], t) + c * geo.columns;
     for (std::int64_t image = 0; image < geo.n; ++image) {
       Scalar* const plane = block_of<Scalar>(args.out[0], t) + (image * channels + c) * b.h * b.w;
-      if (Input) std::memset(padded, 0, b.plane * sizeof(Scalar));
       for (std::int64_t i0 = 0; i0 < b.tiles_h; i0 += b.rows) {
         const std::int64_t rows = at_most(b.rows, b.tiles_h - i0), tiles = rows * b.tiles_w;
         for (std::int64_t j = 0; j < tiles; j += n) {
           const Scalar* const first = from + image * image_tiles + i0 * b.tiles_w + j;
           const std::int64_t there = at_most(n, tiles - j);
-          transform<Scalar, V, typename Side::FromProducts>(
-              [&](int r, int s) {
-                const Scalar* const place = first + (r * Side::side + s) * xi;
-                return there == n ? *reinterpret_cast<const V*>(place) : load_first(place, there);
-              },
-              [&](int r, int s, V v) { *reinterpret_cast<V*>(cells + (r * Side::window + s) * b.cell + j) = v; });
+          for (int r = 0; r < Side::side; ++r) {
+            V q[Side::side], x[2 * M] = {};
+#pragma GCC unroll 8
+            for (int s = 0; s < Side::side; ++s) {
+              const Scalar* const place = first + (r * Side::side + s) * xi;
+              q[s] = there == n ? *reinterpret_cast<const V*>(place) : load_first(place, there);
+            }
+            rows_product<Scalar, L>(
+                q, [&](int s, V v) { x[s] = v; }, window);
+            merge<Scalar, M>(x, lines + r * b.line + M * j);
+            if constexpr (Input) merge<Scalar, M>(x + M, lines + (Side::side + r) * b.line + M * j);
+          }
         }
-        if constexpr (Input) add_cells<Scalar, M>(b, cells, i0, rows, lines, padded);
-        else write_cells<Scalar, M>(b, cells, i0, rows, lines, plane);
+        for (std::int64_t i = 0; i < rows; ++i) {
+          if constexpr (Input) join_lines<Scalar, M>(b, lines, i, joined);
+          const Scalar* const read = Input ? joined : lines + i * b.row;
+          const std::int64_t step = Input ? b.pitch : b.line, width = b.row + Side::window - M, top = (i0 + i) * M;
+          for (std::int64_t x = 0; x < width; x += n) {
+            V q[Side::side];
+#pragma GCC unroll 8
+            for (int r = 0; r < Side::side; ++r) q[r] = *reinterpret_cast<const V*>(read + r * step + x);
+            rows_product<Scalar, L>(
+                q,
+                [&](int r, V v) {
+                  if constexpr (Input) {  // two rows are also the last ones of the tiles above
+                    V& place = *reinterpret_cast<V*>(padded + (top + r) * b.pitch + x);
+                    place = r < 2 && top > 0 ? place + v : v;
+                  } else if (top + r < b.h && x < b.w) {
+                    Scalar* const place = plane + (top + r) * b.w + x;
+                    if (x + n <= b.w) *reinterpret_cast<V*>(place) = v;
+                    else std::memcpy(place, &v, (b.w - x) * sizeof(Scalar));
+                  }
+                },
+                window);
+          }
+        }
       }
-      if (Input)
+      if constexpr (Input)
         for (std::int64_t row = 0; row < b.h; ++row)
-          std::memcpy(plane + row * b.w, padded + (row + b.pad_h) * b.pitch + b.pad_w, b.w * sizeof(Scalar));
+          copy_row<1>(padded + (row + b.pad_h) * b.pitch + b.pad_w, b.w, plane + row * b.w);
     }
   }
 }
@@ -223,21 +251,23 @@ void filters(const Arguments& args) {
   const Layout& products = ToProducts ? static_cast<const Layout&>(args.out[0]) : args.in[0];
   const std::int64_t count = products.dims[2] * products.dims[3], parts = ceil_div(count, kPartFilters);
   const Range range = parts_of(args, args.out[0].dims[0] * parts);
+  const bool streams = products.count_per_block() * static_cast<std::int64_t>(sizeof(Scalar)) >= kStreamBytes && count % n == 0;
   for (std::int64_t part = range.first; part < range.last; ++part) {
     const Scalar* const from = block_of<Scalar>(args.in[0], part / parts);
     Scalar* const to = block_of<Scalar>(args.out[0], part / parts);
     const std::int64_t begin = part % parts * kPartFilters, end = at_most(begin + kPartFilters, count);
     for (std::int64_t f = begin; f < end; f += n) {
       const std::int64_t there = at_most(n, end - f);
-      alignas(V) Scalar taps[9][n] = {};
+      alignas(V) Scalar taps[9][n];
       if constexpr (ToProducts) {
-        for (std::int64_t i = 0; i < there; ++i)
-          for (int tap = 0; tap < 9; ++tap) taps[tap][i] = from[(f + i) * 9 + tap];
+        // Where a filter follows, rows may be read beyond their nine numbers.
+        transpose<Scalar, false>({from + f * 9, 9, f + n < count ? 16 : 9}, there, 9, {taps[0], n, n});
         transform<Scalar, V, typename Side::ToProducts>([&](int r, int s) { return *reinterpret_cast<const V*>(taps[r * 3 + s]); },
                                                         [&](int a, int b, V v) {
                                                           Scalar* const place = to + (a * Side::side + b) * count + f;
-                                                          if (there == n) *reinterpret_cast<V*>(place) = v;
-                                                          else std::memcpy(place, &v, there * sizeof(Scalar));
+                                                          if (there < n) std::memcpy(place, &v, there * sizeof(Scalar));
+                                                          else if (streams) stream<Scalar>(place, v);
+                                                          else *reinterpret_cast<V*>(place) = v;
                                                         });
       } else {
         transform<Scalar, V, typename Side::FromProducts>(
@@ -246,16 +276,20 @@ void filters(const Arguments& args) {
               return there == n ? *reinterpret_cast<const V*>(place) : load_first(place, there);
             },
             [&](int r, int s, V v) { *reinterpret_cast<V*>(taps[r * 3 + s]) = v; });
-        for (std::int64_t i = 0; i < there; ++i)
-          for (int tap = 0; tap < 9; ++tap) to[(f + i) * 9 + tap] = taps[tap][i];
+        transpose<Scalar, false>({taps[0], n, n}, 9, there, {to + f * 9, 9, 9});
       }
     }
   }
+  if (streams) stream_end();
 }
 
 template <class Scalar, bool Input>
-std::size_t scratch(const Problem& problem) {
-  return Blocks<Scalar>(problem.attrs_as<WinogradGeometry>(), Input).scratch_bytes();
+std::size_t scratch_to(const Problem& problem) {
+  return Blocks<Scalar>(problem.attrs_as<WinogradGeometry>(), Input).bytes_to_products();
+}
+template <class Scalar, bool Input>
+std::size_t scratch_from(const Problem& problem) {
+  return Blocks<Scalar>(problem.attrs_as<WinogradGeometry>(), Input).bytes_from_products();
 }
 template <class Scalar, bool Input>
 void run_to(const Arguments& args) {
@@ -290,14 +324,14 @@ constexpr Kernel entry(const char* op, std::size_t (*bytes)(const Problem&), voi
 
 std::span<const Kernel> winograd_single_kernels() {
   static constexpr Kernel kTable[] = {
-      entry<float>("winograd_input", scratch<float, true>, run_to<float, true>, channel_parts),
-      entry<double>("winograd_input", scratch<double, true>, run_to<double, true>, channel_parts),
-      entry<float>("winograd_output_grad", scratch<float, false>, run_to<float, false>, channel_parts),
-      entry<double>("winograd_output_grad", scratch<double, false>, run_to<double, false>, channel_parts),
-      entry<float>("winograd_output", scratch<float, false>, run_from<float, false>, channel_parts),
-      entry<double>("winograd_output", scratch<double, false>, run_from<double, false>, channel_parts),
-      entry<float>("winograd_input_grad", scratch<float, true>, run_from<float, true>, channel_parts),
-      entry<double>("winograd_input_grad", scratch<double, true>, run_from<double, true>, channel_parts),
+      entry<float>("winograd_input", scratch_to<float, true>, run_to<float, true>, channel_parts),
+      entry<double>("winograd_input", scratch_to<double, true>, run_to<double, true>, channel_parts),
+      entry<float>("winograd_output_grad", scratch_to<float, false>, run_to<float, false>, channel_parts),
+      entry<double>("winograd_output_grad", scratch_to<double, false>, run_to<double, false>, channel_parts),
+      entry<float>("winograd_output", scratch_from<float, false>, run_from<float, false>, channel_parts),
+      entry<double>("winograd_output", scratch_from<double, false>, run_from<double, false>, channel_parts),
+      entry<float>("winograd_input_grad", scratch_from<float, true>, run_from<float, true>, channel_parts),
+      entry<double>("winograd_input_grad", scratch_from<double, true>, run_from<double, true>, channel_parts),
       entry<float>("winograd_filter", nullptr, run_filters<float, true>, filter_parts<true>),
       entry<double>("winograd_filter", nullptr, run_filters<double, true>, filter_parts<true>),
       entry<float>("winograd_filter_grad", nullptr, run_filters<float, false>, filter_parts<false>),
