@@ -48,6 +48,11 @@ Value decay_factor(Value step, std::int64_t steps) {
   return factor;
 }
 
+/// Then what it sent is read where it lies.
+bool only_victim_is_known(const Problem& problem) {
+  return problem.victims.size() == 1 && !problem.victims.front().gradient.empty();
+}
+
 }  // namespace
 
 std::array<std::int64_t, 3> decay_milestones(std::int64_t steps) {
@@ -73,7 +78,9 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
   const std::vector<Value> dw = grad(loss, net.params());
   std::vector<Value> targets;
   for (std::size_t i = 0; i < dw.size(); ++i) {
-    const Value received = g.input("target/" + net.param_names()[i], dw[i].shape().with(0, victims));
+    const std::string name = "target/" + net.param_names()[i];
+    const Value received = only_victim_is_known(problem) ? g.constant(name, problem.victims.front().gradient.at(i))
+                                                         : g.input(name, dw[i].shape().with(0, victims));
     targets.push_back(broadcast_to(received, dw[i].shape()));
   }
   const Value cost = cosine_distance(dw, targets);
@@ -109,7 +116,7 @@ void bind_attack_inputs(const Problem& problem, const AttackOptions& options, st
   const std::size_t distinct = problem.victims.size() > 1 ? ids.size() : 1;
   std::vector<const Tensor*> parts(distinct);
   const std::vector<models::TensorSpec> parameters = problem.model.parameters();
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
+  for (std::size_t p = 0; p < parameters.size() && !only_victim_is_known(problem); ++p) {
     for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.victims[ids[i].victim].gradient.at(p);
     bind("target/" + parameters[p].name, stack(parts));
   }

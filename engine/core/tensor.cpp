@@ -14,22 +14,33 @@ namespace gi {
 
 namespace {
 
+/// From here on a buffer is a mapping of its own, which the system has back as soon as it is freed.
+constexpr std::size_t kMapped = std::size_t{1} << 20;
 /// A kernel that goes through megabytes in strides waits for addresses to be translated; larger pages need fewer of them.
-constexpr std::size_t kHugePage = std::size_t{2} << 20, kWorthHugePages = 2 * kHugePage;
+constexpr std::size_t kWorthHugePages = std::size_t{4} << 20;
 
 }  // namespace
 
 Buffer::Buffer(std::size_t bytes) : size_(bytes) {
-  const std::size_t alignment = bytes >= kWorthHugePages ? kHugePage : kAlignment;
-  const std::size_t rounded = std::max((bytes + alignment - 1) / alignment * alignment, alignment);
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
-  if (data_ == nullptr) throw Error(fmt::format("out of memory: {:.1f} MiB could not be allocated", bytes / 1048576.0));
+  std::byte* p = nullptr;
+  if (bytes >= kMapped) {
+    void* const mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping != MAP_FAILED) p = static_cast<std::byte*>(mapping);
 #if defined(MADV_HUGEPAGE)
-  if (alignment == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);  // advice: nothing is lost where it is refused
+    if (p != nullptr && bytes >= kWorthHugePages) madvise(p, bytes, MADV_HUGEPAGE);  // advice: nothing is lost if it is refused
 #endif
+  } else {
+    p = static_cast<std::byte*>(
+        std::aligned_alloc(kAlignment, std::max((bytes + kAlignment - 1) / kAlignment, std::size_t{1}) * kAlignment));
+  }
+  if (p == nullptr) throw Error(fmt::format("out of memory: {:.1f} MiB could not be allocated", bytes / 1048576.0));
+  data_ = {p, Free{bytes >= kMapped ? bytes : 0}};
 }
 
-void Buffer::Free::operator()(std::byte* p) const { std::free(p); }
+void Buffer::Free::operator()(std::byte* p) const {
+  if (mapped > 0) munmap(p, mapped);
+  else std::free(p);
+}
 
 Tensor::Tensor(Shape shape, DType dtype)
     : shape_(shape), dtype_(dtype), buffer_(static_cast<std::size_t>(shape.count()) * kernels::size_of(dtype)) {

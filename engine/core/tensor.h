@@ -25,6 +25,7 @@ class Buffer {
 
  private:
   struct Free {
+    std::size_t mapped;  ///< bytes that are a mapping of their own
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> data_;
