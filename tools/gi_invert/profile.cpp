@@ -56,7 +56,8 @@ struct Costs {
   Profile::Total runs;
 };
 
-Costs sum_up(const Plan& plan, const Ceilings& ceilings, const std::vector<Profile>& profiles) {
+/// Threads that share a step have as many times the ceilings of one.
+Costs sum_up(const Plan& plan, const Ceilings& ceilings, const std::vector<Profile>& profiles, int threads_per_chunk) {
   Costs costs;
   std::map<std::string, OpCost> ops;
   const auto add = [&](std::span<const Plan::Step> steps, bool setup) {
@@ -74,7 +75,7 @@ Costs sum_up(const Plan& plan, const Ceilings& ceilings, const std::vector<Profi
       cost.best = cost.calls > 0 ? calls * best : 0;
       cost.flops = calls * step.flops;
       cost.bytes = calls * step_bytes(step);
-      cost.least = calls * least_seconds(ceilings, step);
+      cost.least = calls * least_seconds(ceilings, step) / threads_per_chunk;
       costs.steps.push_back({&step, setup, i, cost});
       costs.in_steps += cost;
       OpCost& op = ops[step.kernel->op];
@@ -96,7 +97,7 @@ Costs sum_up(const Plan& plan, const Ceilings& ceilings, const std::vector<Profi
   return costs;
 }
 
-void print(const Plan& plan, const Ceilings& c, const Costs& costs, std::size_t threads) {
+void print(const Plan& plan, const Ceilings& c, const Costs& costs, std::size_t threads, int threads_per_chunk) {
   constexpr std::size_t kExpensive = 20, kWidth = 100;
   const double runs = static_cast<double>(std::max<std::int64_t>(costs.runs.calls, 1));
   const auto row = [&](const Cost& cost) {
@@ -106,6 +107,8 @@ void print(const Plan& plan, const Ceilings& c, const Costs& costs, std::size_t 
   };
   fmt::print("\nprofile: {} runs of the plan ({} trial{} each) on {} thread{}, {:.4g} ms a run\n", costs.runs.calls, plan.trials(),
              plan.trials() == 1 ? "" : "s", threads, threads == 1 ? "" : "s", 1e3 * costs.runs.seconds / runs);
+  if (threads_per_chunk > 1)
+    fmt::print("each shares its steps with others: {} threads, whose ceilings count together\n", threads_per_chunk);
   fmt::print("ceilings of a thread ({}): {:.0f} GFLOP/s f32, {:.0f} f64; reading", kernels::kIsaNames[static_cast<int>(c.isa)],
              c.gflops[0], c.gflops[1]);
   for (std::size_t i = 0; i < c.read_gbs.size(); ++i)
@@ -225,10 +228,10 @@ nlohmann::json device_json(const inversion::AttackRun& attack) {
 
 void write_profile(const std::filesystem::path& folder, const inversion::AttackRun& attack, const inversion::RunResult& run) {
   const Ceilings ceilings = kernels::measure_ceilings(attack.plan().isa());
-  const Costs costs = sum_up(attack.plan(), ceilings, run.profiles);
+  const Costs costs = sum_up(attack.plan(), ceilings, run.profiles, attack.threads_per_chunk());
   models::write_file_atomically(folder / "profile.json", profile_json(attack, ceilings, costs).dump(2) + "\n");
   models::write_file_atomically(folder / "trace.json", trace_json(run.profiles).dump() + "\n");
-  print(attack.plan(), ceilings, costs, run.profiles.size());
+  print(attack.plan(), ceilings, costs, run.profiles.size(), attack.threads_per_chunk());
   fmt::print("\nprofile:   {}\ntrace:     {} (chrome://tracing, ui.perfetto.dev)\n", (folder / "profile.json").string(),
              (folder / "trace.json").string());
 }
