@@ -70,7 +70,8 @@ struct RunResult {
 /// A run ready to start: its Plan and how its trials are cut.
 ///
 /// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
-/// of its first trial whose results nobody sees. What does not fit in memory runs on fewer threads, then trial by trial.
+/// of its first trial whose results nobody sees. Where a pack would lie far outside the caches trials run one by one. What does
+/// not fit in memory runs on fewer threads, then trial by trial.
 /// Tests tests/inversion/run_test.cpp
 class AttackRun {
  public:
