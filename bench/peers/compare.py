@@ -5,7 +5,8 @@
 
 A round goes through the networks and measures all settings of one right after another, in alternating order; a row's figure is
 the median over rounds of left over right, left being the best of the forms it names in that round: least time, least memory.
-Rows for orientation, of which nothing is asked, take one round. What the machine does besides moves both sides alike; on an idle
+Rows for orientation, of which nothing is asked, and rows of memory take one round; a form that took more than 1.3 times the
+fastest of its rows in the first round is not measured again. What the machine does besides moves both sides alike; on an idle
 machine the spread shown is a few per cent.
 
 PyTorch runs with OMP_NUM_THREADS set and tcmalloc preloaded where it is installed (Debian: libtcmalloc-minimal4). Its compiled
@@ -30,6 +31,7 @@ from typing import NamedTuple, Optional
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+BEHIND = 1.3
 SHARED = 0.95  # processor time over wall time of one thread, below which something else ran on its processor
 NAMES = {"lenetzhu": "LeNetZhu", "resnet20": "ResNet20", "convnet64": "ConvNet64", "resnet20-4": "ResNet20-4",
          "resnet18-imagenet": "ResNet18, 224 px"}
@@ -190,12 +192,22 @@ class Results:
         return {turn: self.value(row, measurement) for turn, measurement in self.of(setting)}
 
     def rounds(self, row):
-        return self.options.rounds if row.must else 1
+        return self.options.rounds if row.must and not row.memory else 1
+
+    def behind(self, row, setting):
+        first = {s: values["1"] for s in row.left if "1" in (values := self.values(row, s))}
+        return setting in first and first[setting] > BEHIND * min(first.values())
+
+    def out_of_race(self, setting):
+        """Whether no row needs it after the first round."""
+        rows = [row for row in self.rows if setting in row.settings() and self.rounds(row) > 1]
+        return all(setting != row.right and self.behind(row, setting) for row in rows)
 
     def ratios(self, row):
-        left = [values for setting in row.left if (values := self.values(row, setting))]
+        left = {setting: values for setting in row.left if (values := self.values(row, setting))}
         right = self.values(row, row.right)
-        return [min(values[turn] for values in left) / right[turn] for turn in right if left and all(turn in v for v in left)]
+        racing = {turn: [v.get(turn) for s, v in left.items() if turn == "1" or not self.behind(row, s)] for turn in right}
+        return [min(racing[turn]) / right[turn] for turn in right if left and None not in racing[turn]]
 
     def verdict(self, row):
         ratios = self.ratios(row)
@@ -318,7 +330,8 @@ def plan(results):
         for model in NAMES:
             group = [s for s in needed if s.model == model and needed[s] > turn]
             for setting in group if turn % 2 == 0 else reversed(group):
-                yield str(turn + 1), setting
+                if turn == 0 or not results.out_of_race(setting):
+                    yield str(turn + 1), setting
 
 
 def arguments():

@@ -27,7 +27,7 @@ class Measured:
             self.isa = self.context["isa"]
             shares, least = {}, {}
             for row in content["benchmarks"]:
-                if row.get("run_type") == "iteration" and "share" in row:
+                if "share" in row and (row.get("run_type") == "iteration" or row.get("aggregate_name") == "median"):
                     shares.setdefault(row["run_name"], []).append(row["share"])
                     least[row["run_name"]] = row["least_seconds"]
         except (OSError, ValueError, KeyError, TypeError) as error:
