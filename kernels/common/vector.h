@@ -1,6 +1,10 @@
 // One vector register of the instruction set. A pack of floats fills exactly one, a pack of doubles two.
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/common/pack.h"
 
 namespace gi::kernels::GI_ISA {
@@ -32,16 +36,16 @@ template <class Scalar>
 template <class Scalar>
 [[gnu::always_inline]] inline void stream(Scalar* to, Vector<Scalar> v) {
 #if defined(GI_ISA_IS_avx512)
-  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), (typename VectorOf<float>::type)v);
+  _mm512_stream_ps(reinterpret_cast<float*>(to), reinterpret_cast<__m512>(v));
 #elif defined(GI_ISA_IS_avx2)
-  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), (typename VectorOf<float>::type)v);
+  _mm256_stream_ps(reinterpret_cast<float*>(to), reinterpret_cast<__m256>(v));
 #else
   *reinterpret_cast<Vector<Scalar>*>(to) = v;
 #endif
 }
 inline void stream_end() {
 #if defined(__x86_64__)
-  __builtin_ia32_sfence();
+  _mm_sfence();
 #endif
 }
 
