@@ -107,8 +107,7 @@ void print(const Plan& plan, const Ceilings& c, const Costs& costs, std::size_t 
   };
   fmt::print("\nprofile: {} runs of the plan ({} trial{} each) on {} thread{}, {:.4g} ms a run\n", costs.runs.calls, plan.trials(),
              plan.trials() == 1 ? "" : "s", threads, threads == 1 ? "" : "s", 1e3 * costs.runs.seconds / runs);
-  if (threads_per_chunk > 1)
-    fmt::print("each shares its steps with others: {} threads, whose ceilings count together\n", threads_per_chunk);
+  if (threads_per_chunk > 1) fmt::print("{} threads share each step; their ceilings count together\n", threads_per_chunk);
   fmt::print("ceilings of a thread ({}): {:.0f} GFLOP/s f32, {:.0f} f64; reading", kernels::kIsaNames[static_cast<int>(c.isa)],
              c.gflops[0], c.gflops[1]);
   for (std::size_t i = 0; i < c.read_gbs.size(); ++i)
