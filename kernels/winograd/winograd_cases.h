@@ -45,7 +45,8 @@ inline std::vector<Case> winograd_cases() {
     const char* label;
     std::int64_t k, c;
   };
-  for (const Bank& bank : {Bank{"one filter", 1, 1}, Bank{"5 by 7 filters", 5, 7}, Bank{"16 by 12 filters", 16, 12}})
+  for (const Bank& bank : {Bank{"one filter", 1, 1}, Bank{"5 by 7 filters", 5, 7}, Bank{"16 by 12 filters", 16, 12},
+                           Bank{"80 by 96 filters, more than the second cache is given", 80, 96}})
     for (const std::int64_t tile : {2, 4}) {
       const WinogradFilter geo{.tile = tile};
       const Operand w = operand({bank.k, bank.c, 3, 3}), u = operand({geo.side() * geo.side(), bank.k, bank.c});

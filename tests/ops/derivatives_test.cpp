@@ -6,7 +6,11 @@
 #include <map>
 #include <tuple>
 
+#include "engine/autodiff/grad.h"
+#include "engine/exec/interpreter.h"
 #include "engine/graph/op_def.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/reduce.h"
 #include "kernels/all_cases.h"
 #include "tests/ops/derivative_check.h"
 
@@ -63,5 +67,23 @@ TEST_CASE("an op whose derivative is declared zero does not move under a small s
         CHECK(std::abs(r.numeric) < 1e-9);
       }
     }
+  }
+}
+
+TEST_CASE("an activation's derivatives are right where its value decides its mask", "[unit]") {
+  for (const double slope : {0.0, 0.25, -0.5}) {
+    Graph g;
+    const Value x = g.input("x", {1, 4});
+    const Value y = leaky_relu(x, slope);
+    const Value dx = grad(dot(y, y), std::array{x}).front();     // 2 y y'
+    const Value ddx = grad(dot(dx, dx), std::array{x}).front();  // 8 y y'^3
+    const Program program = Program::freeze(g, {.outputs = {{"dx", dx}, {"ddx", ddx}}, .updates = {}});
+    Interpreter run(program);
+    run.set("x", Tensor::from({1, 4}, std::vector<double>{-2, -1, 0, 3}));
+    run.run();
+    CAPTURE(slope);
+    const double s2 = slope * slope;
+    CHECK(run.get("dx").to_doubles() == std::vector<double>{-4 * s2, -2 * s2, 0, 6});
+    CHECK(run.get("ddx").to_doubles() == std::vector<double>{-16 * s2 * s2, -8 * s2 * s2, 0, 24});
   }
 }
