@@ -37,10 +37,12 @@ struct TrialId {
 /// where there is one victim, else [T,...].
 ///
 ///   states   x, adam/m, adam/v [T,N,C,H,W]; step [T]
-///   inputs   target/<parameter>, labels [.,N,K], lr [T], tv [T], box/low and box/high [1,1,C,1,1], tensors by their names
+///   inputs   target/<parameter>, labels [.,N,K], lr [T], tv [T], box/low and box/high [1,1,C,1,1], tensors by their names;
+///            what a single victim sent is a constant instead, read where `problem` holds it
 ///   outputs  cost [T], the cosine distance at the x an iteration starts from, without TV; tv_of_x [T]; loss [T]
 ///
-/// `problem`'s weights must outlive Program and Plan. Its victims are only counted here.
+/// `problem`'s weights and, of a single victim, its gradient must outlive Program and Plan. Several victims, or one that has sent
+/// nothing yet, are only counted here.
 /// Errors ShapeError: the model's images and the candidates disagree.
 /// Tests tests/inversion/attack_test.cpp
 Program attack_program(const Problem& problem, const AttackOptions& options, std::int64_t trials);
