@@ -20,6 +20,11 @@ struct ConvAxis {
   std::int64_t count(std::int64_t phase) const { return (dest - phase + phases() - 1) / phases(); }
 
   std::int64_t phase(std::int64_t tap) const { return adjoint ? tap - pad - floor_of(tap - pad) * stride : 0; }
+  /// How many taps a phase has.
+  std::int64_t taps(std::int64_t phase) const {
+    const std::int64_t first = adjoint ? (phase + pad) % stride : 0;
+    return first >= filter ? 0 : (filter - first + phases() - 1) / phases();
+  }
   std::int64_t offset(std::int64_t tap) const { return adjoint ? -floor_of(tap - pad) : tap - pad; }
   std::int64_t lowest() const { return offset(adjoint ? filter - 1 : 0); }
   std::int64_t highest() const { return offset(adjoint ? 0 : filter - 1); }

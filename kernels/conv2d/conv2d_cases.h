@@ -30,6 +30,7 @@ inline std::vector<Case> conv2d_cases() {
       {"1x1 s2, odd extents",             1, 5,  12,  5,  5,  1, 1, 2, 2,  0, 0},
       {"5x5 s2 p2",                       1, 2,  3,   8,  8,  5, 5, 2, 2,  2, 2},
       {"5x5 s1 p2",                       1, 3,  5,   6,  6,  5, 5, 1, 1,  2, 2},
+      {"5x5 s1 p2, more filters than pixels", 1, 3, 20, 4, 4,  5, 5, 1, 1,  2, 2},
       {"7x7 s2 p3",                       1, 2,  3,   9,  9,  7, 7, 2, 2,  3, 3},
       {"non-square image",                2, 3,  4,   5,  9,  3, 3, 1, 1,  1, 1},
       {"non-square everything",           2, 3,  4,   6,  7,  3, 2, 1, 2,  1, 0},

@@ -7,14 +7,12 @@
 // and where rows are whole vectors, sources are read and outputs written where they lie.
 //
 // conv2d_grad_weight: output channels in the lanes. g is transposed to [pixel][channel], x gives the scalars.
-#include <cstring>
-
-#include "kernels/common/copy_row.h"
 #include "kernels/common/families.h"
 #include "kernels/common/tile.h"
 #include "kernels/common/transpose.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/conv2d_axis.h"
+#include "kernels/conv2d/conv2d_padded.h"
 
 namespace gi::kernels::GI_ISA {
 
@@ -33,12 +31,6 @@ const char* declined(const Problem& problem) {
     if (v.lanes != 1) return "an input is in packs";
   }
   return nullptr;
-}
-
-/// The indices i < count for which 0 <= start + i * step < extent.
-Range inside(std::int64_t start, std::int64_t step, std::int64_t extent, std::int64_t count) {
-  const std::int64_t first = start >= 0 ? 0 : at_most(ceil_div(-start, step), count);
-  return {first, at_least(first, start >= extent ? 0 : at_most(ceil_div(extent - start, step), count))};
 }
 
 // ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
@@ -80,6 +72,8 @@ struct Gather {
     return phases() == 1 && pitch == w.dest && rows * pitch % elements == 0;
   }
   std::int64_t tap_count() const { return h.filter * w.filter; }
+  std::int64_t phase(std::int64_t r, std::int64_t s) const { return h.phase(r) * w.phases() + w.phase(s); }
+  std::int64_t tap_count(std::int64_t phase) const { return h.taps(phase / w.phases()) * w.taps(phase % w.phases()); }
   /// Vectors from the first to the last output of `rows` rows.
   std::int64_t vectors(std::int64_t rows, std::int64_t elements) const {
     return ceil_div((rows - 1) * pitch + w.count(0), elements);
@@ -107,19 +101,19 @@ std::int64_t gather_parts(const Problem& problem) {
   return ceil_div(Adjoint ? geo.c : geo.k, kPartChannels);
 }
 
+/// The taps of all phases, one phase after the other.
 template <class Scalar>
-std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t phase_w, Tap* taps) {
-  std::int64_t count = 0;
-  for (std::int64_t r = 0; r < gather.h.filter; ++r)
-    for (std::int64_t s = 0; s < gather.w.filter; ++s) {
-      if (gather.h.phase(r) != phase_h || gather.w.phase(s) != phase_w) continue;
-      const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
-      const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
-      const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
-      taps[count++] = {x * static_cast<std::int64_t>(sizeof(Scalar)),
-                       (r * gather.w.filter + s) * static_cast<std::int64_t>(sizeof(Scalar))};
-    }
-  return count;
+void write_taps(const Gather& gather, Tap* taps) {
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase)
+    for (std::int64_t r = 0; r < gather.h.filter; ++r)
+      for (std::int64_t s = 0; s < gather.w.filter; ++s) {
+        if (gather.phase(r, s) != phase) continue;
+        const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
+        const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
+        const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
+        *taps++ = {x * static_cast<std::int64_t>(sizeof(Scalar)),
+                   (r * gather.w.filter + s) * static_cast<std::int64_t>(sizeof(Scalar))};
+      }
 }
 
 /// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
@@ -150,41 +144,44 @@ struct Channels {
   std::int64_t step;
 };
 
-/// One source and filter bank to the sums of all phases, for `rows` rows of the wanted output channels.
+/// One source and filter bank to the sums of all phases, for `rows` rows of the wanted output channels. `taps` are those of all
+/// phases, one after the other.
 template <class Scalar>
-void gather_block(const Gather& gather, Channels<const Scalar> source, const Scalar* filters, Tap* taps, std::int64_t rows,
+void gather_block(const Gather& gather, Channels<const Scalar> source, const Scalar* filters, const Tap* taps, std::int64_t rows,
                   Range wanted, bool accumulate, Channels<Scalar> sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
-  const std::int64_t columns = gather.vectors(rows, kElements<Scalar>);
+  const std::int64_t columns = gather.vectors(rows, kElements<Scalar>), phase_sums = gather.groups * gather.out * sums.step;
   TileJob job;
-  job.taps = taps;
   job.x_channel = source.step * scalar;
   job.w_channel = gather.filter_in * scalar;
   job.w_k = gather.filter_out * scalar;
   job.out_k = sums.step * scalar;
   job.x_q = job.out_q = kVectorBytes;
-  for (std::int64_t phase = 0; phase < gather.phases(); ++phase, sums.data += gather.groups * gather.out * sums.step) {
-    job.tap_count = write_taps<Scalar>(gather, phase / gather.w.phases(), phase % gather.w.phases(), taps);
-    if (job.tap_count == 0) {
-      if (!accumulate) std::memset(sums.data + wanted.first * sums.step, 0, (wanted.last - wanted.first) * sums.step * scalar);
-      continue;
-    }
-    // Filters that more than one tile reads are to stay in the first cache.
-    const std::int64_t channel_bytes = tile_rows(gather.out, columns) * job.tap_count * scalar;
-    const std::int64_t chunk = columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / channel_bytes);
-    for (std::int64_t group = wanted.first / gather.out; group * gather.out < wanted.last; ++group) {
-      const std::int64_t end = at_most(gather.out, wanted.last - group * gather.out);
-      for (std::int64_t k = at_least(0, wanted.first - group * gather.out), tile; k < end; k += tile) {
-        tile = tile_rows(end - k, columns);
+  for (std::int64_t group = wanted.first / gather.out; group * gather.out < wanted.last; ++group) {
+    const std::int64_t end = at_most(gather.out, wanted.last - group * gather.out);
+    for (std::int64_t k = at_least(0, wanted.first - group * gather.out), tile; k < end; k += tile) {
+      tile = tile_rows(end - k, columns);
+      Scalar* out = sums.data + (group * gather.out + k) * sums.step;
+      job.taps = taps;
+      // Filters that all phases read, one after the other, come from far away once.
+      for (std::int64_t phase = 0; phase < gather.phases(); ++phase, job.taps += job.tap_count, out += phase_sums) {
+        job.tap_count = gather.tap_count(phase);
+        if (job.tap_count == 0) {
+          if (!accumulate) std::memset(out, 0, tile * sums.step * scalar);
+          continue;
+        }
+        // Filters that more than one register tile reads are to stay in the first cache.
+        const std::int64_t channel_bytes = tile * job.tap_count * scalar;
+        const std::int64_t chunk = columns <= kMaxTileColumns ? gather.in : even_piece(gather.in, kFilterBytes / channel_bytes);
         for (std::int64_t c = 0; c < gather.in; c += chunk) {
           job.channels = at_most(chunk, gather.in - c);
           job.x = reinterpret_cast<const std::byte*>(source.data + (group * gather.in + c) * source.step);
           job.w = reinterpret_cast<const std::byte*>(filters + group * gather.filter_group + k * gather.filter_out +
                                                      c * gather.filter_in);
-          job.out = reinterpret_cast<std::byte*>(sums.data + (group * gather.out + k) * sums.step);
+          job.out = reinterpret_cast<std::byte*>(out);
           job.accumulate = accumulate || c > 0;
           // The next tile's filters lie beside those of each channel, or behind all of them.
-          job.ahead = job.w + tile * job.w_k;
+          job.ahead = job.w + tile * job.w_k + (job.taps - taps) * tile * scalar;
           job.ahead_channel = job.w_channel > job.w_k ? job.w_channel : 0;
           multiply<Scalar, true>(job, tile, columns);
         }
@@ -235,6 +232,7 @@ void gather_run(const Arguments& args) {
   Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch + scratch.slab);
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
   const std::int64_t trials = args.out[0].dims[0], images = args.out[0].dims[1];
+  write_taps<Scalar>(gather, taps);
   const Range wanted = pieces_of(args, gather.groups * gather.out, kPartChannels);
   const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
   const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
@@ -312,16 +310,6 @@ std::int64_t correlate_parts(const Problem& problem) {
   return geo.groups > 1 ? geo.groups : ceil_div(geo.c, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>).tile_c);
 }
 
-template <class Scalar>
-void copy_padded(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, Scalar* to) {
-  const Range across = inside(-geo.pad_w, 1, geo.w, sizes.pitch), down = inside(-geo.pad_h, 1, geo.h, sizes.rows);
-  std::memset(to, 0, geo.c * sizes.channel * sizeof(Scalar));
-  for (std::int64_t c = 0; c < geo.c; ++c, x += geo.h * geo.w, to += sizes.channel)
-    for (std::int64_t i = down.first; i < down.last; ++i)
-      copy_row<1>(x + (i - geo.pad_h) * geo.w + across.first - geo.pad_w, across.last - across.first,
-                  to + i * sizes.pitch + across.first);
-}
-
 /// g [K][P Q] of one image to [groups][P Q][padded_k].
 template <class Scalar>
 void transpose_g(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* g, Scalar* to) {
@@ -382,7 +370,7 @@ void correlate_run(const Arguments& args) {
     for (std::int64_t n0 = 0; n0 < batch; n0 += sizes.images) {
       const std::int64_t images = at_most(sizes.images, batch - n0);
       for (std::int64_t n = 0; n < images; ++n) {
-        copy_padded(geo, sizes, x_trial + (n0 + n) * geo.c * geo.h * geo.w, x + n * x_image);
+        copy_padded(geo, x_trial + (n0 + n) * geo.c * geo.h * geo.w, geo.c, sizes.rows, sizes.pitch, x + n * x_image);
         transpose_g(geo, sizes, g_trial + (n0 + n) * geo.k * pixels, g + n * g_image);
       }
       for (std::int64_t group = groups.first; group < groups.last; ++group) {
