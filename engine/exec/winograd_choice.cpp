@@ -28,20 +28,25 @@ constexpr double kMargin = 0.9;
 
 constexpr double kConvolutions = 7;
 
+/// One of the seven convolutions.
 double direct_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images) {
-  return kConvolutions * 2 * static_cast<double>(geo.macs() * images) / costs.direct;
+  return 2 * static_cast<double>(geo.macs() * images) / costs.direct;
 }
 
-double winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images, std::int64_t tile,
-                   std::int64_t column_multiple) {
+struct WinogradNs {
+  double product, images, filters;  ///< of one convolution; of all seven
+};
+
+WinogradNs winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images, std::int64_t tile,
+                       std::int64_t column_multiple) {
   const std::int64_t side = tile + 2, tiles = images * ((geo.p + tile - 1) / tile) * ((geo.q + tile - 1) / tile);
   const std::int64_t columns = (tiles + column_multiple - 1) / column_multiple * column_multiple;
   const auto numbers = [&](std::int64_t n) { return static_cast<double>(side * side * n); };
   const double blocks =
       costs.block > 0 ? static_cast<double>(images) * std::ceil(numbers(std::max(geo.c, geo.k) * tiles / images) / costs.block) : 1;
-  return kConvolutions * numbers(geo.k * geo.c) * (costs.stream + 2 * static_cast<double>(columns) / costs.product) +
-         costs.images * numbers((geo.c + geo.k) * columns) * costs.image +
-         costs.filters * blocks * numbers(geo.k * geo.c) * costs.filter;
+  return {numbers(geo.k * geo.c) * (costs.stream + 2 * static_cast<double>(columns) / costs.product),
+          costs.images * numbers((geo.c + geo.k) * columns) * costs.image,
+          costs.filters * blocks * numbers(geo.k * geo.c) * costs.filter};
 }
 
 }  // namespace
@@ -52,15 +57,25 @@ passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std
   if (!asked.empty()) {
     const std::int64_t tile = asked == "2" ? 2 : asked == "4" ? 4 : 0;
     rule.tile = [tile](const kernels::Conv2dGeometry&, std::int64_t) { return tile; };
+    rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, std::int64_t) { return true; };
     return rule;
   }
   const Costs& costs = (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
-  rule.tile = [&costs, multiple = lanes == 1 ? rule.column_multiple : 1](const kernels::Conv2dGeometry& geo, std::int64_t images) {
+  const std::int64_t multiple = lanes == 1 ? rule.column_multiple : 1;
+  rule.tile = [&costs, multiple](const kernels::Conv2dGeometry& geo, std::int64_t images) {
     std::int64_t best = 0;
-    double least = kMargin * direct_ns(costs, geo, images);
-    for (const std::int64_t tile : {2, 4})
-      if (const double ns = winograd_ns(costs, geo, images, tile, multiple); ns < least) best = tile, least = ns;
+    double least = kMargin * kConvolutions * direct_ns(costs, geo, images);
+    for (const std::int64_t tile : {2, 4}) {
+      const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
+      if (const double all = kConvolutions * ns.product + ns.images + ns.filters; all < least) best = tile, least = all;
+    }
     return best;
+  };
+  // What the weight gradient reads is there for the others. In packs each convolution does everything itself, like the others.
+  rule.grad_weight = [&costs, multiple, within = rule.within_kernels](const kernels::Conv2dGeometry& geo, std::int64_t images,
+                                                                      std::int64_t tile) {
+    const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
+    return within || ns.product + ns.filters / costs.filters < kMargin * direct_ns(costs, geo, images);
   };
   return rule;
 }

@@ -32,6 +32,7 @@ class UseWinograd : public Rewriter {
                        .pad_h = geo.pad_h,
                        .pad_w = geo.pad_w};
     if (d.tile == 0) return {};
+    if (n.op->name == "conv2d_grad_weight" && !rule_.grad_weight(geo, images, d.tile)) return {};
     if (rule_.within_kernels) {
       Conv2dGeometry told = geo;
       told.winograd = d.tile;

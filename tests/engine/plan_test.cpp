@@ -8,7 +8,9 @@
 
 #include "engine/core/error.h"
 #include "engine/exec/interpreter.h"
+#include "engine/exec/winograd_choice.h"
 #include "engine/exec/workspace.h"
+#include "engine/graph/op_def.h"
 #include "tests/engine/sample_programs.h"
 
 using namespace gi;
@@ -123,6 +125,39 @@ TEST_CASE("a value is transformed once, a constant filter before the first itera
   CHECK(count(plan.iteration(), "winograd_input") == 3);
   CHECK(count(plan.iteration(), "winograd_output_grad") == 4);
   CHECK(count(plan.iteration(), "winograd_filter_grad") == 2);
+}
+
+TEST_CASE("a weight gradient that is the sum of few pixels is not transformed", "[plan]") {
+  const auto layer = [](std::int64_t channels, std::int64_t extent) {
+    return kernels::Conv2dGeometry{
+        .c = channels, .k = channels, .h = extent, .w = extent, .r = 3, .s = 3, .p = extent, .q = extent, .pad_h = 1, .pad_w = 1};
+  };
+  const passes::WinogradRule rule = winograd_rule("", kernels::Isa::avx512, 1);
+  CHECK(rule.tile(layer(512, 7), 1) == 2);
+  CHECK_FALSE(rule.grad_weight(layer(512, 7), 1, 2));
+  CHECK(rule.grad_weight(layer(64, 56), 1, 4));
+
+  const auto sample = test::small_attack({.trials = 1, .smooth = true});
+  const Program plain = sample->program();
+  const auto rewritten = [&plain](bool grad_weight) {
+    return passes::use_winograd(plain, {.tile = [](const kernels::Conv2dGeometry&, std::int64_t) { return 4; },
+                                        .grad_weight = [grad_weight](const auto&, auto, auto) { return grad_weight; }});
+  };
+  const auto count = [](const Program& program, std::string_view op) {
+    std::int64_t n = 0;
+    for (NodeId id = 0; id < program.graph().size(); ++id) n += program.graph().node(id).op->name == op;
+    return n;
+  };
+  const Program all = rewritten(true), others = rewritten(false);
+  CHECK(count(others, "conv2d_grad_weight") == count(plain, "conv2d_grad_weight"));
+  CHECK(count(others, "winograd_filter_grad") == 0);
+  CHECK(count(others, "winograd_input_grad") == count(all, "winograd_input_grad"));
+  Interpreter oracle(plain), work(others);
+  for (Interpreter* runner : {&oracle, &work}) {
+    bind_all(*runner, *sample);
+    runner->run();
+  }
+  for (const char* name : {"loss", "match", "dx", "x"}) CHECK(relative_error(work.get(name), oracle.get(name)) <= 1e-12);
 }
 
 TEST_CASE("every instruction set computes the same Program", "[plan]") {
