@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -35,13 +38,34 @@ const char* name_of(DType dtype) { return dtype == DType::f32 ? "f32" : "f64"; }
 /// Seconds that are to become a share of the time taken.
 Counter over_time(double seconds) { return Counter(seconds, Counter::kIsIterationInvariantRate); }
 
+/// What the first of a measurement's repetitions finds out for all.
+struct Known {
+  benchmark::IterationCount at_once = 0;  ///< calls that are timed together: the same in all repetitions, for Google Benchmark
+  std::map<std::string, double> library_seconds;
+};
+
+/// Runs as often as Google Benchmark wants, where run(n) does n calls and returns the seconds they took, `seconds` or more at once.
+/// Returns the least seconds of a call: what it takes undisturbed, which is how the ceilings are measured too.
+template <class Run>
+double least_seconds_of(benchmark::State& state, double seconds, Known& known, const Run& run) {
+  run(1);
+  if (known.at_once == 0) known.at_once = static_cast<benchmark::IterationCount>(seconds / run(1)) + 1;
+  double least = std::numeric_limits<double>::infinity();
+  while (state.KeepRunningBatch(known.at_once)) least = std::min(least, run(known.at_once) / static_cast<double>(known.at_once));
+  return least;
+}
+
 void time_kernel(benchmark::State& state, const Workload& workload, const kernels::Kernel& kernel, const Ceilings& ceilings,
-                 std::map<std::string, double>& library_seconds) {
+                 Known& known) {
   const Call call(workload, kernel);
-  if (library_seconds.empty())
+  if (known.library_seconds.empty())
     for (const Library& library : kLibraries)
-      if (const Work work = library.work(workload, call.arguments())) library_seconds[library.name] = seconds_of(work);
-  for (auto _ : state) call.run();  // NOLINT(clang-analyzer-deadcode.DeadStores): how Google Benchmark loops
+      if (const Work work = library.work(workload, call.arguments())) known.library_seconds[library.name] = seconds_of(work);
+  const double seconds = least_seconds_of(state, 2e-4, known, [&call](std::int64_t times) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::int64_t i = 0; i < times; ++i) call.run();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  });
 
   const double bytes = workload.bytes(), flops = workload.flops;
   const double least = kernels::least_seconds(ceilings, flops, workload.dtype, bytes);
@@ -50,20 +74,22 @@ void time_kernel(benchmark::State& state, const Workload& workload, const kernel
   state.counters["gflops"] = over_time(flops * 1e-9);
   state.counters["gbytes"] = over_time(bytes * 1e-9);
   state.counters[kShare] = over_time(least);
+  state.counters[kBestShare] = least / seconds;
   state.counters[kLeast] = least;
   if (workload.calls > 0 && &kernel == workload.kernels(kernel.isa).front()) state.counters[kCalls] = workload.calls;
-  for (const auto& [name, seconds] : library_seconds) state.counters[kTimesAsFast + name] = over_time(seconds);
+  for (const auto& [name, seconds] : known.library_seconds) state.counters[kTimesAsFast + name] = over_time(seconds);
 }
 
-void time_iteration(benchmark::State& state, const PopulationOptions& options, const Ceilings& ceilings) {
+void time_iteration(benchmark::State& state, const PopulationOptions& options, const Ceilings& ceilings, Known& known) {
   Population population(options);
-  const auto steps = static_cast<benchmark::IterationCount>(0.02 / population.run(1).wall) + 1;
-  while (state.KeepRunningBatch(steps)) population.run(steps);
+  const double seconds = least_seconds_of(
+      state, 0.02, known, [&population](std::int64_t times) { return static_cast<double>(times) * population.run(times).wall; });
   const double flops = population.flops_per_iteration();
   const double least = kernels::least_seconds(ceilings, flops, options.dtype, 0) / static_cast<double>(options.threads);
   state.SetLabel("arithmetic");
   state.counters["gflops"] = over_time(flops * 1e-9);
   state.counters[kShare] = over_time(least);
+  state.counters[kBestShare] = least / seconds;
   state.counters[kLeast] = least;
 }
 
@@ -96,8 +122,9 @@ class Registry {
         const std::string name =
             fmt::format("iteration/{}/{}/{} trial{}/{} thread{}", network.model, network.train ? "train" : "eval", row.trials,
                         row.trials > 1 ? "s" : "", row.threads, row.threads > 1 ? "s" : "");
-        benchmark::RegisterBenchmark(name.c_str(),
-                                     [this, options](benchmark::State& state) { time_iteration(state, options, ceilings_); })
+        benchmark::RegisterBenchmark(
+            name.c_str(),
+            [this, options, known = Known()](benchmark::State& state) mutable { time_iteration(state, options, ceilings_, known); })
             ->UseRealTime()
             ->MeasureProcessCPUTime()
             ->Unit(benchmark::kMillisecond);
@@ -127,9 +154,8 @@ class Registry {
                                              workload.lanes, workload.form, workload.label);
         std::string name = stem;
         for (int copy = 2; !names_.insert(name).second; ++copy) name = fmt::format("{} ({})", stem, copy);
-        benchmark::RegisterBenchmark(name.c_str(), [this, &workload, kernel,
-                                                    libraries = std::map<std::string, double>()](benchmark::State& state) mutable {
-          time_kernel(state, workload, *kernel, ceilings_, libraries);
+        benchmark::RegisterBenchmark(name.c_str(), [this, &workload, kernel, known = Known()](benchmark::State& state) mutable {
+          time_kernel(state, workload, *kernel, ceilings_, known);
         })->Unit(benchmark::kMicrosecond);
       }
     }

@@ -48,8 +48,8 @@ void TableReporter::Finalize() {
   std::size_t width = 4;
   for (const auto* row : sorted) width = std::max(width, row->first.size());
   auto& out = GetOutputStream();
-  fmt::print(out, "{:<{}} {:>5} {:>11} {:>9} {:>9} {:>7}  {}\n", "name", width, "calls", "time", "GFLOP/s", "GB/s", "share",
-             "bound by");
+  fmt::print(out, "{:<{}} {:>5} {:>11} {:>9} {:>9} {:>7} {:>7}  {}\n", "name", width, "calls", "time", "GFLOP/s", "GB/s", "share",
+             "at best", "bound by");
   for (const auto* entry : sorted) {
     const Row& row = entry->second;
     const auto counter = [&row](const char* name) { return row.counters.count(name) != 0 ? median(row.counters.at(name)) : 0; };
@@ -58,8 +58,10 @@ void TableReporter::Finalize() {
     for (const auto& [name, values] : row.counters)
       if (name.starts_with(kTimesAsFast))
         notes += fmt::format(", {:.2f} x {}", median(values), name.substr(std::string(kTimesAsFast).size()));
-    fmt::print(out, "{:<{}} {:>5} {:>11} {:>9.2f} {:>9.2f} {:>6.1f}%  {}\n", entry->first, width, counter(kCalls),
-               time(median(row.seconds)), counter("gflops"), counter("gbytes"), 100 * share(row), notes);
+    const std::vector<double>& best = row.counters.at(kBestShare);
+    fmt::print(out, "{:<{}} {:>5} {:>11} {:>9.2f} {:>9.2f} {:>6.1f}% {:>6.1f}%  {}\n", entry->first, width, counter(kCalls),
+               time(median(row.seconds)), counter("gflops"), counter("gbytes"), 100 * share(row),
+               100 * *std::max_element(best.begin(), best.end()), notes);
   }
   if (below_ == std::numeric_limits<double>::infinity()) print_networks();
 }

@@ -5,15 +5,14 @@
     tools/dev/compare_bench.py new.json bench/baselines/NAME.json
     tools/dev/compare_bench.py new.json --store bench/baselines/NAME.json     make new.json the baseline
 
-Machines differ, so shares of the ceiling are compared, medians of the repetitions: a row is slower where its share is less than
-the baseline's by more than the noise band. Rows that are mostly the cost of a call are left out, and so is what only one side
+Machines differ, so shares of the ceiling are compared, the best of the repetitions, since other programs on a machine only make
+things slower: a row is slower where its share is less than the baseline's by more than the noise band. Rows that are mostly the cost of a call are left out, and so is what only one side
 has, but for rows of the baseline that --filter would have measured: those are listed as missing.
 """
 import argparse
 import json
 import pathlib
 import re
-import statistics
 import sys
 
 CALL_SECONDS = 1e-7  # as kCallSeconds of bench/table.h
@@ -27,18 +26,19 @@ class Measured:
             self.isa = self.context["isa"]
             shares, least = {}, {}
             for row in content["benchmarks"]:
-                if "share" in row and (row.get("run_type") == "iteration" or row.get("aggregate_name") == "median"):
-                    shares.setdefault(row["run_name"], []).append(row["share"])
-                    least[row["run_name"]] = row["least_seconds"]
+                if row.get("run_type") == "iteration":
+                    name = row["run_name"]
+                    shares[name] = max(shares.get(name, 0), row["best_share"])
+                    least[name] = row["least_seconds"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"compare_bench.py: error: {path}: no output of gi_bench: {error!r}")
-        self.shares = {name: statistics.median(all_of) for name, all_of in shares.items() if least[name] >= CALL_SECONDS}
+        self.shares = {name: share for name, share in shares.items() if least[name] >= CALL_SECONDS}
         self.least = least
 
     def store(self, path):
         """One line a row, in the form that is read."""
         context = {key: value for key, value in self.context.items() if key == "isa" or key.startswith("ceiling ")}
-        rows = [json.dumps({"run_name": name, "run_type": "iteration", "share": round(share, 4), "least_seconds": self.least[name]})
+        rows = [json.dumps({"run_name": name, "run_type": "iteration", "best_share": round(share, 4), "least_seconds": self.least[name]})
                 for name, share in sorted(self.shares.items())]
         text = ",\n".join(rows)
         pathlib.Path(path).write_text(f'{{"context": {json.dumps(context)},\n"benchmarks": [\n{text}\n]}}\n')
