@@ -101,19 +101,21 @@ std::int64_t gather_parts(const Problem& problem) {
   return ceil_div(Adjoint ? geo.c : geo.k, kPartChannels);
 }
 
-/// The taps of all phases, one phase after the other.
+/// The taps of all phases, one phase after the other: in the order of the filter where it comes from far away, being read by one
+/// row of register tiles, else of the source.
 template <class Scalar>
 void write_taps(const Gather& gather, Tap* taps) {
+  constexpr std::int64_t scalar = sizeof(Scalar);
+  const bool backwards = gather.h.adjoint && gather.vectors(gather.block_rows, kElements<Scalar>) > kMaxTileColumns;
   for (std::int64_t phase = 0; phase < gather.phases(); ++phase)
-    for (std::int64_t r = 0; r < gather.h.filter; ++r)
-      for (std::int64_t s = 0; s < gather.w.filter; ++s) {
-        if (gather.phase(r, s) != phase) continue;
-        const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
-        const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
-        const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
-        *taps++ = {x * static_cast<std::int64_t>(sizeof(Scalar)),
-                   (r * gather.w.filter + s) * static_cast<std::int64_t>(sizeof(Scalar))};
-      }
+    for (std::int64_t i = 0; i < gather.tap_count(); ++i) {
+      const std::int64_t tap = backwards ? gather.tap_count() - 1 - i : i, r = tap / gather.w.filter, s = tap % gather.w.filter;
+      if (gather.phase(r, s) != phase) continue;
+      const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
+      const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
+      const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
+      *taps++ = {x * scalar, tap * scalar};
+    }
 }
 
 /// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
