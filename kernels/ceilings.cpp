@@ -58,7 +58,7 @@ std::array<std::size_t, 3> reported_caches() {
   }
 #ifdef _SC_LEVEL1_DCACHE_SIZE
   if (bytes == std::array<std::size_t, 3>{})
-    for (const auto [level, name] : {std::pair{0, _SC_LEVEL1_DCACHE_SIZE}, {1, _SC_LEVEL2_CACHE_SIZE}, {2, _SC_LEVEL3_CACHE_SIZE}})
+    for (const auto& [level, name] : {std::pair{0, _SC_LEVEL1_DCACHE_SIZE}, {1, _SC_LEVEL2_CACHE_SIZE}, {2, _SC_LEVEL3_CACHE_SIZE}})
       bytes[static_cast<std::size_t>(level)] = static_cast<std::size_t>(std::max(sysconf(name), 0L));
 #endif
   return bytes;

@@ -18,15 +18,28 @@
 
 namespace gi::kernels {
 
-/// Instruction sets of the CPU builds, worst to best. Each is compiled in a namespace of its own.
-enum class Isa : std::int64_t { portable, avx2, avx512 };
-inline constexpr std::array<const char*, 3> kIsaNames{"portable", "avx2", "avx512"};
+/// Instruction sets of the CPU builds, worst to best, and the device. Each is compiled in a namespace of its own.
+enum class Isa : std::int64_t { portable, avx2, avx512, cuda };
+inline constexpr std::array<const char*, 4> kIsaNames{"portable", "avx2", "avx512", "cuda"};
 
-/// The best instruction set this processor has. Never above the environment variable GI_ISA (portable|avx2|avx512).
+/// The best instruction set this processor has, never the device. Never above the environment variable GI_ISA
+/// (portable|avx2|avx512).
 Isa best_isa();
 
 /// Trials side by side in one pack: the same for both dtypes of one instruction set.
-constexpr std::int64_t pack_lanes(Isa isa) { return isa == Isa::avx512 ? 16 : isa == Isa::avx2 ? 8 : 4; }
+constexpr std::int64_t pack_lanes(Isa isa) {
+  switch (isa) {
+    case Isa::avx512:
+      return 16;
+    case Isa::avx2:
+      return 8;
+    case Isa::portable:
+      return 4;
+    case Isa::cuda:
+      return 1;  // trials are blocks of a grid
+  }
+  return 1;
+}
 
 /// Shapes only, for choosing a kernel before there is memory (data pointers are null).
 struct Problem {
@@ -43,6 +56,7 @@ struct Arguments : Problem {
   std::byte* scratch = nullptr;
   /// A kernel with `parts` computes [first_part, last_part) of them, as far as there are any; the others compute everything.
   std::int64_t first_part = 0, last_part = std::numeric_limits<std::int64_t>::max();
+  void* stream = nullptr;  ///< of CUDA kernels: a cudaStream_t that their work is enqueued on
 };
 
 /// One entry of an op's ordered list.
@@ -62,6 +76,9 @@ struct Kernel {
 
 /// All CPU kernels of one instruction set, best first within an op.
 std::span<const Kernel> cpu_kernels(Isa isa);
+
+/// All CUDA kernels, best first within an op; none in a build without CUDA.
+std::span<const Kernel> cuda_kernels();
 
 /// The definition of an op in code: f64, lanes 1, any strides on the inputs, dense outputs, no scratch.
 using ReferenceKernel = void (*)(const Arguments&);

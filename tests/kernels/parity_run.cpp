@@ -14,6 +14,10 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) static_cast<void>(0)
 #endif
 
+namespace gi::kernels::emulated {
+std::span<const Kernel> kernels();
+}
+
 namespace gi::kernels::parity {
 namespace {
 
@@ -107,18 +111,23 @@ std::vector<Isa> isas() {
   return list;
 }
 
-std::vector<std::int64_t> lanes_of(Isa isa) { return {1, pack_lanes(isa)}; }
+std::vector<std::int64_t> lanes_of(Isa isa) {
+  if (isa == Isa::cuda) return {1};
+  return {1, pack_lanes(isa)};
+}
 
 std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes) {
   std::vector<Kernel> list;
-  for (const Kernel& k : cpu_kernels(isa))
+  for (const Kernel& k : isa == Isa::cuda ? emulated::kernels() : cpu_kernels(isa))
     if (k.op == op && k.dtype == dtype && k.lanes == lanes) list.push_back(k);
   return list;
 }
 
 std::vector<Kernel> all_kernels_of(std::string_view op, DType dtype) {
   std::vector<Kernel> list;
-  for (Isa isa : isas())
+  std::vector<Isa> all = isas();
+  all.push_back(Isa::cuda);
+  for (Isa isa : all)
     for (std::int64_t lanes : lanes_of(isa))
       for (const Kernel& k : kernels_of(op, isa, dtype, lanes)) list.push_back(k);
   return list;

@@ -35,11 +35,12 @@ struct Outcome {
   std::vector<std::vector<double>> out;  ///< [output][place][...]
 };
 
-/// The instruction sets this processor has, and the two forms kernels come in: one trial, and trials in the lanes.
+/// The instruction sets this processor has, and the forms kernels come in: one trial, and trials in the lanes.
 std::vector<Isa> isas();
 std::vector<std::int64_t> lanes_of(Isa isa);
+/// Isa::cuda's are emulated.
 std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes);
-/// The same for all instruction sets and lanes.
+/// The same for all instruction sets and lanes, the emulated ones last.
 std::vector<Kernel> all_kernels_of(std::string_view op, DType dtype);
 /// "trial_lanes_direct avx2 f32 x8"
 std::string describe(const Kernel& kernel);

@@ -156,7 +156,7 @@ struct Tally {
 };
 
 /// Every kernel for one form of a case. True if one serves for each instruction set and lanes.
-bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, Known& known, Tally& tally) {
+bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, std::span<const Isa> isas, Known& known, Tally& tally) {
   const bool chain = is_chain(c);
   const ElementwiseChain instructions = chain ? chain_of(c) : ElementwiseChain{};
   const Sample sample = draw_sample(c, dtype, shared, pair, known);
@@ -164,7 +164,7 @@ bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, Known& k
   const double allowed = tolerance(c, dtype, pair ? 2 : 1);
   const int different = c.large ? kDifferentLarge : kDifferent;
   bool all_served = true;
-  for (Isa isa : isas())
+  for (Isa isa : isas)
     for (std::int64_t lanes : lanes_of(isa)) {
       bool served = false;
       for (const Kernel& kernel : kernels_of(chain ? "elementwise_chain" : c.op, isa, chain ? out.dtype : dtype, lanes)) {
@@ -189,7 +189,7 @@ bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, Known& k
         if (!declined) served = true, tally.served.insert(who);
       }
       INFO(c.op << ", " << c.label << ", " << kIsaNames[static_cast<std::size_t>(isa)] << ", lanes " << lanes);
-      const bool must = lanes == 1 || !for_single_trials(c);
+      const bool must = for_single_trials(c) ? lanes == 1 && isa != Isa::cuda : true;
       if (shared == 0 && must) CHECK(served);
       all_served = all_served && (served || !must);
     }
@@ -204,7 +204,7 @@ std::vector<unsigned> needed_forms(const Case& c) {
   return {};
 }
 
-void check_op_cases(const std::vector<Case>& cases) {
+void check_op_cases(const std::vector<Case>& cases, const std::vector<Isa>& isas = parity::isas()) {
   Tally tally;
   for (const Case& c : cases)
     for (DType dtype : {DType::f32, DType::f64}) {
@@ -214,13 +214,13 @@ void check_op_cases(const std::vector<Case>& cases) {
       for (unsigned shared = 0; shared < 1u << c.operands; ++shared) {
         const bool must = std::find(needed.begin(), needed.end(), shared) != needed.end();
         if (shared != 0 && c.large && (!must || is_chain(c))) continue;
-        const bool served = check_form(c, dtype, shared, false, known, tally);
+        const bool served = check_form(c, dtype, shared, false, isas, known, tally);
         INFO(c.op << ", " << c.label << ", shared operands " << shared);
         if (must) CHECK(served);
       }
       if (is_one_of(c.op, {"conv2d", "conv2d_grad_input", "matmul"}))
         for (unsigned shared : c.large ? std::vector{0u, 10u} : std::vector{0u, 2u, 8u, 10u})
-          check_form(c, dtype, shared, true, known, tally);
+          check_form(c, dtype, shared, true, isas, known, tally);
     }
   // A kernel that declines some cases is named; one that serves none is dead weight.
   for (const auto& [who, labels] : tally.declined) {
@@ -252,3 +252,79 @@ TEST_CASE("reduction kernels against the references", "[parity]") { check_op_cas
 TEST_CASE("movement kernels against the references", "[parity]") { check_op_cases(movement_cases()); }
 TEST_CASE("Winograd transforms against the references", "[parity]") { check_op_cases(winograd_cases()); }
 TEST_CASE("total variation kernels against the references", "[parity]") { check_op_cases(total_variation_cases()); }
+
+TEST_CASE("CUDA elementwise kernels against the references, emulated", "[parity][emulated]") {
+  check_op_cases(elementwise_cases(), {Isa::cuda});
+}
+TEST_CASE("CUDA convolution kernels on small shapes against the references, emulated", "[parity][emulated]") {
+  check_op_cases(of_size(false, conv2d_cases()), {Isa::cuda});
+}
+TEST_CASE("CUDA convolution kernels on large shapes against the references, emulated", "[parity][emulated][slow]") {
+  check_op_cases(of_size(true, conv2d_cases()), {Isa::cuda});
+}
+TEST_CASE("CUDA movement kernels against the references, emulated", "[parity][emulated]") {
+  check_op_cases(movement_cases(), {Isa::cuda});
+}
+TEST_CASE("CUDA pooling kernels against the references, emulated", "[parity][emulated]") {
+  std::vector<Case> cases = pool_cases();
+  const PoolGeometry large{.h = 9, .w = 8, .r = 7, .s = 6, .p = 2, .q = 3, .stride_h = 3, .stride_w = 2, .pad_h = 1, .pad_w = 1};
+  cases.push_back(make_case("avg_pool", "7x6, a window a warp", large, {operand({2, 5, 9, 8})}, operand({2, 5, 2, 3})));
+  check_op_cases(cases, {Isa::cuda});
+}
+TEST_CASE("CUDA softmax kernels against the references, emulated", "[parity][emulated]") {
+  check_op_cases(softmax_cases(), {Isa::cuda});
+}
+TEST_CASE("CUDA batch normalisation kernels against the references, emulated", "[parity][emulated]") {
+  std::vector<Case> cases = batchnorm_cases();
+  const Operand sliced = operand({3, 2, 50, 49});
+  cases.push_back(make_case("batchnorm", "3x2x50x49, in slices", BatchnormAttrs{}, {sliced}, sliced));
+  cases.push_back(make_case("batchnorm_grad", "3x2x50x49, in slices", BatchnormAttrs{}, {sliced, sliced}, sliced));
+  cases.push_back(make_case("batchnorm_grad2", "3x2x50x49, in slices", BatchnormAttrs{}, {sliced, sliced, sliced}, sliced));
+  check_op_cases(cases, {Isa::cuda});
+}
+TEST_CASE("CUDA total variation kernels against the references, emulated", "[parity][emulated]") {
+  check_op_cases(total_variation_cases(), {Isa::cuda});
+}
+TEST_CASE("CUDA matmul kernels against the references, emulated", "[parity][emulated]") {
+  std::vector<Case> cases = matmul_cases();
+  const MatmulGeometry sliced{.m = 35, .n = 19, .k = 333};
+  cases.push_back(make_case("matmul", "35x333 by 333x19, in slices", sliced, {operand({35, 333}), operand({333, 19})},
+                            operand({35, 19}), 35 * 19 * 333));
+  check_op_cases(cases, {Isa::cuda});
+}
+TEST_CASE("CUDA reduction kernels against the references, emulated", "[parity][emulated]") {
+  std::vector<Case> cases = reduce_cases();
+  cases.push_back(make_case("sum_to", "over 700 rows, in slices", NoAttrs{}, {operand({700, 37})}, operand({1, 37})));
+  cases.push_back(make_case("sum_to", "over 4x35 rows, per slab", NoAttrs{}, {operand({4, 3, 35, 37})}, operand({1, 3, 1, 37})));
+  check_op_cases(cases, {Isa::cuda});
+}
+TEST_CASE("CUDA convolutions give a trial the same bits beside many others, emulated", "[parity][emulated][slow]") {
+  // Many enough for other tiles, and for blocks that add their slices themselves.
+  const auto geometry = [](std::int64_t c, std::int64_t k, std::int64_t h, std::int64_t w) {
+    return Conv2dGeometry{.c = c, .k = k, .h = h, .w = w, .r = 3, .s = 3, .p = h, .q = w, .pad_h = 1, .pad_w = 1};
+  };
+  const Conv2dGeometry small = geometry(29, 33, 9, 9), wide = geometry(8, 33, 17, 16);
+  const Operand x = operand({1, 29, 9, 9}), w = operand({33, 29, 3, 3}), y = operand({1, 33, 9, 9});
+  const Case cases[] = {
+      make_case("conv2d", "slices", small, {x, w}, y),
+      make_case("conv2d_grad_input", "slices", small, {y, w}, x),
+      make_case("conv2d_grad_weight", "slices", wide, {operand({1, 8, 17, 16}), operand({1, 33, 17, 16})}, operand({33, 8, 3, 3})),
+  };
+  for (const Case& c : cases)
+    for (const Kernel& kernel : kernels_of(c.op, Isa::cuda, DType::f32, 1)) {
+      CAPTURE(c.op, kernel.name);
+      Known known;
+      const Sample sample = draw_sample(c, DType::f32, 0, false, known);
+      const Output out{.dims = dims_of(c.out), .dtype = DType::f32};
+      Bits bits;
+      for (std::int64_t places : {1, 3, 530}) {
+        const std::vector<int> trials = trials_at(places, 3);
+        const Outcome outcome = run_kernel(kernel, c.attrs.data(), sample.in, {&out, 1}, trials);
+        if (!outcome.declined.empty()) break;
+        CAPTURE(places);
+        CHECK(outcome.fault == "");
+        CHECK(relative_error(outcome.out[0], sample.expected, trials) <= tolerance(c, DType::f32));
+        CHECK(bits.differs(outcome, trials) == -1);
+      }
+    }
+}

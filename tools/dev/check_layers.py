@@ -16,7 +16,8 @@ PASSES = OPS + ["engine/passes"]
 # layer: what it may include besides itself. The first prefix that a path starts with is its layer.
 LAYERS = {
     "kernels/api": [],
-    "kernels/common": ["kernels/api"],
+    "kernels/common": ["kernels/api", "kernels/emu"],
+    "kernels/emu": [],
     "kernels": ["kernels/api", "kernels/common"],  # a family; see layer_of
     "engine/core": ["kernels"],
     "engine/graph": CORE + ["kernels"],
