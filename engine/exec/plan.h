@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "engine/device/device.h"
 #include "engine/graph/program.h"
 #include "kernels/api/kernel.h"
 #include "kernels/elementwise/elementwise.h"
@@ -19,6 +20,8 @@ namespace gi {
 struct PlanOptions {
   DType dtype = DType::f32;
   kernels::Isa isa = kernels::best_isa();
+  /// Whose kernels are chosen, instead of the CPU's; must outlive the call only. `isa` is Isa::cuda then.
+  const Device* device = nullptr;
   /// Trials side by side: 1, or kernels::pack_lanes(isa); 0 chooses packs when T is a multiple of them.
   std::int64_t lanes = 0;
   /// op -> kernel name: that kernel or an error. "winograd" -> "no", "2", "4": winograd_choice.h.
@@ -29,7 +32,7 @@ struct PlanOptions {
 /// Depends on the Program's shapes, T and the instruction set, never on threads.
 class Plan {
  public:
-  /// The Tensors of the Program's constants must outlive the Plan.
+  /// The Tensors of the Program's constants must outlive the Plan, unless that is for a device.
   /// Errors UsageError: lanes that do not divide T, a forced kernel that does not serve; gi::Error: an op without a kernel.
   static Plan compile(const Program& program, const PlanOptions& options = {});
 

@@ -39,15 +39,25 @@ std::int64_t choose_lanes(const Program& program, const PlanOptions& options) {
   return lanes;
 }
 
+/// With a device, its instruction set.
+PlanOptions completed(PlanOptions options) {
+  if (options.device != nullptr) options.isa = kernels::Isa::cuda;
+  return options;
+}
+
+std::span<const Kernel> kernels_of(const PlanOptions& options) {
+  return options.device != nullptr ? options.device->kernels() : kernels::cpu_kernels(options.isa);
+}
+
 Program lowered(const Program& program, const PlanOptions& options, std::int64_t lanes) {
   const auto has_kernel = [&](const OpDef& op) {
-    return std::ranges::any_of(kernels::cpu_kernels(options.isa),
+    return std::ranges::any_of(kernels_of(options),
                                [&](const Kernel& k) { return op.name == k.op && k.dtype == options.dtype && k.lanes == lanes; });
   };
   Program p = passes::lower_fused(program, has_kernel);
   if (options.fuse) p = passes::gather_pairs(p);
   const auto asked = options.force.find("winograd");
-  const bool fits = options.dtype == DType::f32 && options.fuse;  // f64 is for checks
+  const bool fits = options.dtype == DType::f32 && options.fuse && options.device == nullptr;  // f64 is for checks
   if (asked == options.force.end() && !fits) return p;
   return passes::use_winograd(p, winograd_rule(asked == options.force.end() ? "" : asked->second, options.isa, lanes));
 }
@@ -55,15 +65,15 @@ Program lowered(const Program& program, const PlanOptions& options, std::int64_t
 }  // namespace
 
 PlanBuilder::PlanBuilder(const Program& program, const PlanOptions& options)
-    : program_(lowered(program, options, choose_lanes(program, options))),
+    : program_(lowered(program, completed(options), choose_lanes(program, completed(options)))),
       g_(program_.graph()),
       uniform_(passes::uniform_values(program_)),
       iterates_(passes::iterating_values(program_)),
       roots_(g_.size()),
       readers_(g_.size()) {
-  plan_.options_ = options;
+  plan_.options_ = completed(options);
   plan_.trials_ = program.trials();
-  plan_.lanes_ = choose_lanes(program, options);
+  plan_.lanes_ = choose_lanes(program, plan_.options_);
   blocks_ = plan_.trials_ / plan_.lanes_;
   for (NodeId id = 0; id < g_.size(); ++id)
     for (NodeId in : g_.node(id).inputs) readers_[in].push_back(id);
@@ -71,13 +81,15 @@ PlanBuilder::PlanBuilder(const Program& program, const PlanOptions& options)
 
 Plan PlanBuilder::build() {
   place_leaves();
-  for (const Cluster& c : passes::fuse(program_, uniform_, iterates_, plan_.options_.fuse)) emit(c);
+  const bool pairs = plan_.options_.fuse, chains = pairs && plan_.options_.device == nullptr;  // a device's kernels are single ops
+  for (const Cluster& c : passes::fuse(program_, uniform_, iterates_, pairs, chains)) emit(c);
   for (const auto& u : program_.updates()) commit(u);
   for (const auto& o : program_.outputs()) publish(o);
   place_arena();
   settle();
   fill_constants();
   finish();
+  plan_.options_.device = nullptr;  // it was asked for its kernels
   return std::move(plan_);
 }
 
@@ -171,7 +183,7 @@ const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, D
   for (const auto& o : step.out) out.push_back({o.layout, nullptr});
   const kernels::Problem problem{step.attrs_data(), in, out};
   const auto forced = plan_.options_.force.find(std::string(op));
-  for (const Kernel& k : kernels::cpu_kernels(plan_.options_.isa)) {
+  for (const Kernel& k : kernels_of(plan_.options_)) {
     if (op != k.op || k.dtype != dtype || k.lanes != lanes) continue;
     if (forced != plan_.options_.force.end() && forced->second != k.name) {
       declined += fmt::format("{}: another was asked for; ", k.name);

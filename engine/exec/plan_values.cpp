@@ -55,7 +55,7 @@ void PlanBuilder::place_leaves() {
       r.store = new_store(Memory::constant, sizeof(double));
       stores_[r.store].scalar = n.attrs.as<double>();
     } else if (n.op->name == "constant") {
-      const bool as_it_is = r.layout.lanes == 1 && r.layout.dtype == n.data->dtype();
+      const bool as_it_is = plan_.options_.device == nullptr && r.layout.lanes == 1 && r.layout.dtype == n.data->dtype();
       r.store = new_store(as_it_is ? Memory::borrowed : Memory::constant, bytes_of(r.layout));
       stores_[r.store].constant = id;
       if (as_it_is) stores_[r.store].offset = reinterpret_cast<std::uintptr_t>(n.data->view().data);

@@ -20,22 +20,42 @@ std::size_t scratch_of_one(const Plan& plan) { return (plan.scratch_bytes() + kA
 
 }  // namespace
 
-Workspace::Workspace(const Plan& plan, int threads)
+Workspace::Workspace(const Plan& plan, int threads) : Workspace(plan, threads, nullptr) {
+  if (plan.isa() == kernels::Isa::cuda) throw UsageError("workspace: the plan is for a device");
+}
+
+Workspace::Workspace(const Plan& plan, Device& device) : Workspace(plan, 1, &device) {
+  if (plan.isa() != kernels::Isa::cuda) throw UsageError("workspace: the plan is for the CPU");
+}
+
+Workspace::Workspace(const Plan& plan, int threads, Device* device)
     : plan_(plan),
-      inputs_(plan.block_bytes(Memory::input)),
-      states_(plan.block_bytes(Memory::state)),
-      kept_(plan.block_bytes(Memory::kept)),
-      arena_(plan.block_bytes(Memory::arena)),
-      scratch_(scratch_of_one(plan) * static_cast<std::size_t>(threads)),
+      device_(device),
+      constants_(block(device != nullptr ? plan.block_bytes(Memory::constant) : 0)),
+      inputs_(block(plan.block_bytes(Memory::input))),
+      states_(block(plan.block_bytes(Memory::state))),
+      kept_(block(plan.block_bytes(Memory::kept))),
+      arena_(block(plan.block_bytes(Memory::arena))),
+      scratch_(block(scratch_of_one(plan) * static_cast<std::size_t>(threads))),
       bound_(plan.inputs().size() + plan.states().size(), 0),
       pool_(threads > 1 ? std::make_unique<ThreadPool>(threads) : nullptr),
       setup_(bound_to_memory(plan.setup())),
-      iteration_(bound_to_memory(plan.iteration())) {}
+      iteration_(bound_to_memory(plan.iteration())) {
+  if (device_ != nullptr && constants_.data() != nullptr)
+    device_->upload(constants_.data(), plan.constants(), plan.block_bytes(Memory::constant));
+}
+
+Workspace::Block Workspace::block(std::size_t bytes) const {
+  Block b;
+  if (device_ != nullptr) b.device = DeviceMemory(*device_, bytes);
+  else b.host = Buffer(bytes);
+  return b;
+}
 
 const std::byte* Workspace::base(Memory memory) const {
   switch (memory) {
     case Memory::constant:
-      return plan_.constants();
+      return device_ != nullptr ? constants_.data() : plan_.constants();
     case Memory::borrowed:  // see address
       return nullptr;
     case Memory::input:
@@ -64,7 +84,14 @@ void Workspace::set(std::string_view name, const Tensor& value) {
       }
       if (value.shape() != n.shape)
         throw ShapeError(fmt::format("'{}': bound to {}, the program expects {}", name, value.shape().str(), n.shape.str()));
-      write_packed(value, n.slot.layout, mutable_base(n.slot.memory) + n.slot.offset);
+      std::byte* const to = mutable_base(n.slot.memory) + n.slot.offset;
+      if (device_ == nullptr) {
+        write_packed(value, n.slot.layout, to);
+      } else {
+        const Buffer laid_out(n.slot.bytes);
+        write_packed(value, n.slot.layout, laid_out.data());
+        device_->upload(to, laid_out.data(), n.slot.bytes);
+      }
       if (n.slot.memory == Memory::input) setup_done_ = false;
       bound_[index] = 1;
       return;
@@ -75,7 +102,13 @@ void Workspace::set(std::string_view name, const Tensor& value) {
 Tensor Workspace::get(std::string_view name) const {
   for (const auto list : {plan_.outputs(), plan_.states()})
     for (const Plan::Named& n : list)
-      if (n.name == name) return read_packed(base(n.slot.memory) + n.slot.offset, n.slot.layout, n.shape);
+      if (n.name == name) {
+        const std::byte* const from = base(n.slot.memory) + n.slot.offset;
+        if (device_ == nullptr) return read_packed(from, n.slot.layout, n.shape);
+        const Buffer fetched(n.slot.bytes);
+        device_->download(fetched.data(), from, n.slot.bytes);
+        return read_packed(fetched.data(), n.slot.layout, n.shape);
+      }
   throw UsageError(fmt::format("workspace: the plan has no output or state '{}'", name));
 }
 
@@ -94,8 +127,17 @@ std::vector<Workspace::BoundStep> Workspace::bound_to_memory(std::span<const Pla
 void Workspace::execute(std::span<const BoundStep> steps) {
   for (const BoundStep& b : steps) {
     const Profile::Timer timer(profile_, b.step);
-    const kernels::Arguments whole{{b.step->attrs_data(), b.in, b.out}, scratch_.data()};
-    if (b.parts == 1) {
+    kernels::Arguments whole{{b.step->attrs_data(), b.in, b.out}, scratch_.data()};
+    if (device_ != nullptr) {
+      whole.stream = device_->stream();
+      try {
+        b.step->kernel->run(whole);
+        device_->check();
+        if (profile_ != nullptr) device_->synchronize();
+      } catch (const std::exception& e) {
+        throw DeviceError(fmt::format("{}: {}: {}", b.step->what, b.step->kernel->name, e.what()));
+      }
+    } else if (b.parts == 1) {
       b.step->kernel->run(whole);
     } else {
       pool_->run([&](int thread) {
@@ -109,6 +151,17 @@ void Workspace::execute(std::span<const BoundStep> steps) {
   }
 }
 
+void Workspace::iterate() {
+  execute(iteration_);
+  for (const Plan::Commit& c : plan_.commits()) {
+    const Plan::Slot& state = plan_.states()[c.state].slot;
+    std::byte* const to = mutable_base(Memory::state) + state.offset;
+    const std::byte* const from = address(c.from.memory, c.from.offset);
+    if (device_ != nullptr) device_->copy(to, from, state.bytes);
+    else std::memcpy(to, from, state.bytes);
+  }
+}
+
 void Workspace::run() {
   const Profile::Timer timer(profile_);
   if (!setup_done_) {
@@ -119,11 +172,13 @@ void Workspace::run() {
     execute(setup_);
     setup_done_ = true;
   }
-  execute(iteration_);
-  for (const Plan::Commit& c : plan_.commits()) {
-    const Plan::Slot& state = plan_.states()[c.state].slot;
-    std::memcpy(mutable_base(Memory::state) + state.offset, address(c.from.memory, c.from.offset), state.bytes);
+  if (device_ == nullptr || profile_ != nullptr || !ran_) {
+    iterate();
+  } else {
+    if (!replay_) replay_ = device_->recorded([this] { iterate(); });
+    replay_();
   }
+  ran_ = true;
 }
 
 }  // namespace gi

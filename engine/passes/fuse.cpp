@@ -143,13 +143,11 @@ class Fuser {
 
 }  // namespace
 
-std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates,
-                          bool enabled) {
+std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates, bool pairs,
+                          bool chains) {
   Fuser fuser(program, uniform, iterates);
-  if (enabled) {
-    fuser.pairs();
-    fuser.chains();
-  }
+  if (pairs) fuser.pairs();
+  if (chains) fuser.chains();
   return fuser.scheduled();
 }
 

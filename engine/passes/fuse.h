@@ -21,8 +21,8 @@ struct Cluster {
 ///
 /// Chains grow along operands as long as nothing outside stands between two of their members, and within the limits of
 /// kernels::ElementwiseChain. `uniform` and `iterates` (analysis.h) must agree within a cluster.
-/// With `enabled` off every node stands alone.
-std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates,
-                          bool enabled);
+/// Without `chains` an elementwise node is a chain of its own.
+std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates, bool pairs,
+                          bool chains);
 
 }  // namespace gi::passes

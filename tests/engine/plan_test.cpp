@@ -11,26 +11,13 @@
 #include "engine/exec/winograd_choice.h"
 #include "engine/exec/workspace.h"
 #include "engine/graph/op_def.h"
+#include "tests/engine/compare_tensors.h"
 #include "tests/engine/sample_programs.h"
 
 using namespace gi;
+using test::bind_all, test::relative_error;
 
 namespace {
-
-double relative_error(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  double difference = 0, size = 0;
-  for (std::int64_t i = 0; i < a.count(); ++i) {
-    difference += std::pow(a.at(i) - b.at(i), 2);
-    size += std::pow(b.at(i), 2);
-  }
-  return std::sqrt(difference / std::max(size, 1e-300));
-}
-
-template <class Runner>
-void bind_all(Runner& run, const test::Sample& sample) {
-  for (const auto& [name, value] : sample.bindings) run.set(name, value);
-}
 
 Tensor trial(const Tensor& t, std::int64_t i) {
   const std::int64_t n = t.shape().count_per_trial();

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "engine/autodiff/grad.h"
 #include "engine/exec/interpreter.h"
+#include "engine/exec/workspace.h"
 #include "engine/graph/op_def.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/movement.h"
@@ -121,6 +123,33 @@ std::vector<double> ridders(const std::function<std::vector<double>(double)>& f,
   return best;
 }
 
+/// What computes a Program in f64.
+class Machine {
+ public:
+  Machine(const Program& program, Device* device) {
+    if (device == nullptr) {
+      interpreter_.emplace(program);
+    } else {
+      plan_.emplace(Plan::compile(program, {.dtype = DType::f64, .device = device}));
+      workspace_.emplace(*plan_, *device);
+    }
+  }
+  void set(std::string_view name, const Tensor& value) {
+    if (interpreter_) interpreter_->set(name, value);
+    else workspace_->set(name, value);
+  }
+  void run() {
+    if (interpreter_) interpreter_->run();
+    else workspace_->run();
+  }
+  Tensor get(std::string_view name) const { return interpreter_ ? interpreter_->get(name) : workspace_->get(name); }
+
+ private:
+  std::optional<Interpreter> interpreter_;
+  std::optional<Plan> plan_;
+  std::optional<Workspace> workspace_;
+};
+
 std::vector<double> derivative(const std::function<std::vector<double>(double)>& f, Step step) {
   if (step == Step::exact) {
     std::vector<double> up = f(1), down = f(-1);
@@ -132,7 +161,8 @@ std::vector<double> derivative(const std::function<std::vector<double>(double)>&
 
 }  // namespace
 
-std::vector<CheckResult> check_derivatives(const Build& build, std::span<const CheckedOperand> operands, std::uint64_t seed) {
+std::vector<CheckResult> check_derivatives(const Build& build, std::span<const CheckedOperand> operands, std::uint64_t seed,
+                                           Device* device) {
   std::mt19937_64 rng(seed ^ 0x9e3779b97f4a7c15ull);
   const std::int64_t trials = operands[0].value.shape().trials();
 
@@ -189,7 +219,7 @@ std::vector<CheckResult> check_derivatives(const Build& build, std::span<const C
   }
 
   const Program program = Program::freeze(g, spec);
-  Interpreter run(program);
+  Machine run(program, device);
   const auto bind = [&](int v, const Tensor& value) {
     const std::string name = v == cotangent ? "c" : fmt::format("x{}", v);
     for (NodeId id : program.leaves())

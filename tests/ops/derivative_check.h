@@ -1,4 +1,5 @@
-// Derivative rules against finite differences, on the f64 Interpreter. The checker itself is tested in checker_test.cpp.
+// Derivative rules against finite differences, in f64: on the Interpreter, or by the kernels of a device. The checker itself is
+// tested in checker_test.cpp.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "engine/device/device.h"
 #include "engine/graph/graph.h"
 #include "kernels/api/kernel.h"
 
@@ -38,8 +40,9 @@ struct CheckResult {
 using Build = std::function<Value(std::span<const Value>)>;
 
 /// First and second directional derivatives of y = build(operands) by every differentiable operand and, at order 2, by the
-/// cotangent too, each trial on its own.
-std::vector<CheckResult> check_derivatives(const Build& build, std::span<const CheckedOperand> operands, std::uint64_t seed);
+/// cotangent too, each trial on its own. Without a device the Interpreter computes them.
+std::vector<CheckResult> check_derivatives(const Build& build, std::span<const CheckedOperand> operands, std::uint64_t seed,
+                                           Device* device = nullptr);
 
 /// The largest error that still passes: 1e-8; rounding and extrapolation stay below 1e-9 on all cases.
 inline constexpr double kDerivativeTolerance = 1e-8;

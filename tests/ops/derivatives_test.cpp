@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -12,6 +13,7 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
 #include "kernels/all_cases.h"
+#include "tests/emulated_device.h"
 #include "tests/ops/derivative_check.h"
 
 using namespace gi;
@@ -47,6 +49,26 @@ TEST_CASE("every op: first and second derivatives by every differentiable operan
           INFO(def.name << ", operand " << operand << ", order " << order << ", T = " << trials << " has no case");
           CHECK(count > 0);
         }
+    }
+}
+
+TEST_CASE("every op: first and second derivatives through the kernels of a device", "[grad][grad2][emulated][slow]") {
+  test::EmulatedDevice device;
+  std::map<std::string, int> checks;
+  for (const kernels::Case& c : kernels::all_cases()) {
+    if (c.large || std::string_view(c.op).starts_with("winograd")) continue;  // a device has no transforms
+    const auto operands = test::draw_operands(c, 2, 7);
+    if (std::ranges::none_of(operands, [](const auto& o) { return o.differentiable; })) continue;
+    for (const auto& r : test::check_derivatives([&](auto in) { return test::build_case(c, in); }, operands, 11, &device)) {
+      INFO(c.op << " (" << c.label << "): " << r.what << ": rule " << r.analytic << ", differences " << r.numeric);
+      CHECK(r.error <= test::kDerivativeTolerance);
+      ++checks[c.op];
+    }
+  }
+  for (const OpDef& def : all_ops())
+    if (def.differentiable_in != 0 && !def.name.starts_with("winograd")) {
+      INFO(def.name);
+      CHECK(checks[std::string(def.name)] > 0);
     }
 }
 

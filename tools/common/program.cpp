@@ -8,6 +8,8 @@
 #include <fstream>
 #include <new>
 
+#include "engine/core/error.h"
+#include "engine/device/cuda_device.h"
 #include "tools/common/options.h"
 #include "tools/common/version.h"
 
@@ -62,8 +64,14 @@ std::string processor_name() {
 void warn(std::string_view message) { fmt::print(stderr, "{}: warning: {}\n", program_name, message); }
 
 void require_cpu(std::string_view device) {
-  if (device == "cuda")
-    throw DeviceError("--device cuda: no CUDA device: this build has none\n  hint: --device cpu serves everywhere");
+  if (device != "cuda") return;
+  std::string reason;
+  try {
+    reason = fmt::format("attacks run on the CPU only so far, not on {}", find_cuda_device().name);
+  } catch (const DeviceError& e) {
+    reason = e.what();
+  }
+  throw DeviceError(fmt::format("--device cuda: {}\n  hint: --device cpu serves everywhere", reason));
 }
 
 }  // namespace gi::tools

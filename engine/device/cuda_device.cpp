@@ -1,0 +1,105 @@
+#include "engine/device/cuda_device.h"
+
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include "engine/core/error.h"
+
+namespace gi {
+namespace {
+
+void require(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next call would report it again
+  throw DeviceError(fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error)));
+}
+
+struct DestroyGraph {
+  void operator()(cudaGraphExec_t graph) const { cudaGraphExecDestroy(graph); }
+};
+
+class CudaDevice : public Device {
+ public:
+  CudaDevice() {
+    require(cudaSetDevice(0), "the device cannot be used");
+    require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "no stream");
+  }
+  ~CudaDevice() override { cudaStreamDestroy(stream_); }
+
+  std::span<const kernels::Kernel> kernels() const override { return kernels::cuda_kernels(); }
+  void* stream() const override { return stream_; }
+
+  std::byte* allocate(std::size_t bytes) override {
+    void* memory = nullptr;
+    if (const cudaError_t error = cudaMalloc(&memory, bytes); error != cudaSuccess) {
+      cudaGetLastError();
+      throw DeviceError(
+          fmt::format("CUDA: no memory for {:.1f} MiB: {}", static_cast<double>(bytes) / (1 << 20), cudaGetErrorString(error)));
+    }
+    return static_cast<std::byte*>(memory);
+  }
+  void release(std::byte* memory) noexcept override { cudaFree(memory); }
+
+  void upload(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the device");
+    synchronize();
+  }
+  void download(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "copying from the device");
+    synchronize();
+  }
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copying on the device");
+  }
+
+  void check() override { require(cudaPeekAtLastError(), "launch"); }
+  void synchronize() override { require(cudaStreamSynchronize(stream_), "what was enqueued failed"); }
+
+  std::function<void()> recorded(const std::function<void()>& work) override {
+    require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a graph");
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      throw;
+    }
+    require(cudaStreamEndCapture(stream_, &graph), "recording a graph");
+    cudaGraphExec_t made = nullptr;
+    const cudaError_t error = cudaGraphInstantiate(&made, graph, 0);
+    cudaGraphDestroy(graph);
+    require(error, "making a graph of what was recorded");
+    return [this, replay = std::shared_ptr<CUgraphExec_st>(made, DestroyGraph())] {
+      require(cudaGraphLaunch(replay.get(), stream_), "launching a graph");
+    };
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace
+
+CudaProperties find_cuda_device() {
+  int count = 0;
+  cudaDeviceProp found{};
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
+  if (error == cudaSuccess) error = cudaGetDeviceProperties(&found, 0);
+  if (error != cudaSuccess) {
+    cudaGetLastError();
+    throw DeviceError(fmt::format("no CUDA device: {}", cudaGetErrorString(error)));
+  }
+  return {.name = found.name,
+          .multiprocessors = found.multiProcessorCount,
+          .capability = 10 * found.major + found.minor,
+          .memory = found.totalGlobalMem};
+}
+
+std::unique_ptr<Device> open_cuda_device() {
+  find_cuda_device();
+  return std::make_unique<CudaDevice>();
+}
+
+}  // namespace gi

@@ -1,0 +1,47 @@
+// A device whose kernels are emulated: host memory, kept apart from the host's values all the same.
+#pragma once
+
+#include <cstring>
+#include <map>
+
+#include "engine/core/tensor.h"
+#include "engine/device/device.h"
+
+namespace gi::kernels::emulated {
+std::span<const Kernel> kernels();
+}
+
+namespace gi::test {
+
+class EmulatedDevice : public Device {
+ public:
+  std::span<const kernels::Kernel> kernels() const override { return kernels::emulated::kernels(); }
+  void* stream() const override { return nullptr; }
+
+  /// Full of NaN.
+  std::byte* allocate(std::size_t bytes) override {
+    Buffer memory(bytes);
+    std::memset(memory.data(), 0xff, bytes);
+    std::byte* const data = memory.data();
+    memory_.emplace(data, std::move(memory));
+    return data;
+  }
+  void release(std::byte* memory) noexcept override { memory_.erase(memory); }
+
+  void upload(std::byte* to, const std::byte* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void download(std::byte* to, const std::byte* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+
+  void check() override {}
+  void synchronize() override {}
+  /// What is recorded runs later only, as with CUDA.
+  std::function<void()> recorded(const std::function<void()>& work) override { return work; }
+
+  /// Buffers not yet released.
+  std::size_t held() const { return memory_.size(); }
+
+ private:
+  std::map<std::byte*, Buffer> memory_;
+};
+
+}  // namespace gi::test
