@@ -8,6 +8,7 @@ tools/setup.sh dev
 
 tools/dev/format.sh --check
 tools/dev/check_layers.py
+tools/dev/check_cuda.sh
 stage release ""
 tools/dev/tidy.sh
 stage asan ""

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# CUDA kernels for every architecture that is released: none spills (that is an error of the build), and products of matrices go
+# through tensor cores and asynchronous copies.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+build=build/cuda
+if ! cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DGI_CUDA=ON -DGI_CUDA_ARCHITECTURES="80;86;89;90;100;120" \
+    -DGI_TESTS=OFF -DGI_BENCH=OFF >/dev/null; then
+  echo "check_cuda.sh: skipped: no CUDA toolkit that CMake can use"
+  exit 0
+fi
+cmake --build $build --target gi_kernels_cuda
+nvcc=$(sed -n 's/^GI_NVCC:FILEPATH=//p' $build/CMakeCache.txt)
+"$nvcc" -std=c++20 -I. -DGI_DEVICE=cuda -arch=sm_80 -ptx kernels/matmul/matmul_cuda.cu -o $build/matmul.ptx
+for instruction in mma.sync cp.async; do
+  count=$(grep -c "$instruction" $build/matmul.ptx || true)
+  echo "matmul_cuda.cu: $count x $instruction"
+  [ "$count" -gt 0 ]
+done
