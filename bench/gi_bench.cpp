@@ -17,6 +17,8 @@
 #include "bench/population.h"
 #include "bench/table.h"
 #include "bench/workload.h"
+#include "engine/core/error.h"
+#include "engine/device/cuda_device.h"
 #include "kernels/api/ceilings.h"
 
 namespace {
@@ -106,6 +108,21 @@ class Registry {
       }
   }
 
+  /// CUDA kernels over the case lists. Each says why it is not measured.
+  void add_device_kernels() {
+    std::string reason;
+    try {
+      reason = fmt::format("kernels are not timed on a device yet ({})", find_cuda_device().name);
+    } catch (const DeviceError& e) {
+      reason = e.what();
+    }
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const Workload& workload : case_workloads(dtype, 1))
+        for (const kernels::Kernel* kernel : workload.kernels(kernels::Isa::cuda))
+          benchmark::RegisterBenchmark(row_name(workload, *kernel).c_str(),
+                                       [reason](benchmark::State& state) { state.SkipWithError(reason.c_str()); });
+  }
+
   void add_iterations() {
     const std::int64_t pack = kernels::pack_lanes(options_.isa);
     struct Row {
@@ -150,15 +167,21 @@ class Registry {
     for (Workload& w : workloads) {
       const Workload& workload = *workloads_.emplace_back(std::make_unique<Workload>(std::move(w)));
       for (const kernels::Kernel* kernel : workload.kernels(options_.isa)) {
-        const std::string stem = fmt::format("{}/{}/{}x{}/{}/{}", workload.op, kernel->name, name_of(workload.dtype),
-                                             workload.lanes, workload.form, workload.label);
-        std::string name = stem;
-        for (int copy = 2; !names_.insert(name).second; ++copy) name = fmt::format("{} ({})", stem, copy);
-        benchmark::RegisterBenchmark(name.c_str(), [this, &workload, kernel, known = Known()](benchmark::State& state) mutable {
+        benchmark::RegisterBenchmark(row_name(workload, *kernel).c_str(), [this, &workload, kernel,
+                                                                           known = Known()](benchmark::State& state) mutable {
           time_kernel(state, workload, *kernel, ceilings_, known);
         })->Unit(benchmark::kMicrosecond);
       }
     }
+  }
+
+  /// Two rows never have the same.
+  std::string row_name(const Workload& workload, const kernels::Kernel& kernel) {
+    const std::string stem = fmt::format("{}/{}/{}x{}/{}/{}", workload.op, kernel.name, name_of(workload.dtype), workload.lanes,
+                                         workload.form, workload.label);
+    std::string name = stem;
+    for (int copy = 2; !names_.insert(name).second; ++copy) name = fmt::format("{} ({})", stem, copy);
+    return name;
   }
 
   const Options& options_;
@@ -180,6 +203,7 @@ int run(const Options& options, std::vector<std::string> arguments) {
 
   Registry registry(options);
   registry.add_kernels();
+  registry.add_device_kernels();
   registry.add_iterations();
   if (!list) registry.measure_ceilings();
   if (options.table || options.below > 0) {

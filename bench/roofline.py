@@ -36,7 +36,9 @@ def read(path, wanted):
         context, points = content["context"], {}
         for row in content["benchmarks"]:
             name = row["run_name"]
-            if row.get("run_type") != "iteration" or name.startswith("iteration/") or not re.search(wanted, name):
+            if row.get("run_type") != "iteration" or row.get("error_occurred"):
+                continue  # an aggregate, or a row that was skipped
+            if name.startswith("iteration/") or not re.search(wanted, name):
                 continue
             # Rates over all runs of a row; the best run did as much in least_seconds / best_share.
             seconds = row["cpu_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[row["time_unit"]]

@@ -23,7 +23,7 @@ std::string time(double seconds) {
 
 void TableReporter::ReportRuns(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
-    if (run.error_occurred) GetErrorStream() << run.benchmark_name() << ": " << run.error_message << "\n";
+    if (run.error_occurred) ++skipped_[run.error_message];
     if (run.run_type != Run::RT_Iteration || run.error_occurred) continue;
     Row& row = rows_[run.run_name.function_name];
     const bool wall = !run.run_name.time_type.empty();
@@ -63,6 +63,7 @@ void TableReporter::Finalize() {
                time(median(row.seconds)), counter("gflops"), counter("gbytes"), 100 * share(row),
                100 * *std::max_element(best.begin(), best.end()), notes);
   }
+  for (const auto& [reason, rows] : skipped_) fmt::print(out, "{} row{} skipped: {}\n", rows, rows == 1 ? "" : "s", reason);
   if (below_ == std::numeric_limits<double>::infinity()) print_networks();
 }
 

@@ -39,7 +39,8 @@ class TableReporter : public benchmark::BenchmarkReporter {
   void print_networks() const;
 
   double below_;
-  std::map<std::string, Row> rows_;  ///< by name
+  std::map<std::string, Row> rows_;     ///< by name
+  std::map<std::string, int> skipped_;  ///< rows by the reason
 };
 
 }  // namespace gi::bench

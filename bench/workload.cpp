@@ -47,7 +47,7 @@ std::vector<const kernels::Kernel*> Workload::kernels(kernels::Isa isa) const {
   for (const Layout& l : out) outputs.push_back({l});
   const kernels::Problem problem{attrs_data(), inputs, outputs};
   std::vector<const kernels::Kernel*> list;
-  for (const kernels::Kernel& k : kernels::cpu_kernels(isa))
+  for (const kernels::Kernel& k : isa == kernels::Isa::cuda ? kernels::cuda_kernels() : kernels::cpu_kernels(isa))
     if (kernel == k.op && k.dtype == dtype && k.lanes == lanes && (k.declines == nullptr || k.declines(problem) == nullptr))
       list.push_back(&k);
   return list;

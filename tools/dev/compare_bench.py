@@ -6,8 +6,9 @@
     tools/dev/compare_bench.py new.json --store bench/baselines/NAME.json     make new.json the baseline
 
 Machines differ, so shares of the ceiling are compared, the best of the repetitions, since other programs on a machine only make
-things slower: a row is slower where its share is less than the baseline's by more than the noise band. Rows that are mostly the cost of a call are left out, and so is what only one side
-has, but for rows of the baseline that --filter would have measured: those are listed as missing.
+things slower: a row is slower where its share is less than the baseline's by more than the noise band. Rows that are mostly the
+cost of a call are left out, and so is what only one side has, but for rows of the baseline that --filter would have measured:
+those are listed as missing.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ class Measured:
             self.isa = self.context["isa"]
             shares, least = {}, {}
             for row in content["benchmarks"]:
-                if row.get("run_type") == "iteration":
+                if row.get("run_type") == "iteration" and not row.get("error_occurred"):
                     name = row["run_name"]
                     shares[name] = max(shares.get(name, 0), row["best_share"])
                     least[name] = row["least_seconds"]
