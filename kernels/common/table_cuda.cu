@@ -22,7 +22,8 @@ struct Table {
     add(conv2d_depthwise_kernels());
     add(conv2d_kernels());
     add(elementwise_kernels());
-    add(matmul_kernels());
+    add(matmul_tensor_kernels());
+    add(matmul_tiles_kernels());
     add(movement_kernels());
     add(pool_kernels());
     add(reduce_kernels());

@@ -12,9 +12,9 @@ if ! cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DGI_CUDA=ON -DGI_
 fi
 cmake --build $build --target gi_kernels_cuda
 nvcc=$(sed -n 's/^GI_NVCC:FILEPATH=//p' $build/CMakeCache.txt)
-"$nvcc" -std=c++20 -I. -DGI_DEVICE=cuda -arch=sm_80 -ptx kernels/matmul/matmul_cuda.cu -o $build/matmul.ptx
+"$nvcc" -std=c++20 -I. -DGI_DEVICE=cuda -arch=sm_80 -ptx kernels/matmul/matmul_tensor_cuda.cu -o $build/matmul.ptx
 for instruction in mma.sync cp.async; do
   count=$(grep -c "$instruction" $build/matmul.ptx || true)
-  echo "matmul_cuda.cu: $count x $instruction"
+  echo "matmul_tensor_cuda.cu: $count x $instruction"
   [ "$count" -gt 0 ]
 done
