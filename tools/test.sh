@@ -8,7 +8,9 @@ tools/setup.sh test
 
 stage release ""
 # Every kernel, pass and file reader, but not the long runs of whole networks.
-stage asan "gi_test_kernels gi_test_engine gi_test_ops gi_test_models gi_test_files gi_test_tools gi_example_own_network" \
-  --label-regex '^(kernels|engine|ops|models|files|tools)$' --label-exclude '^(slow|golden|grad2)$'
-# Threads are used by runs and by files.
-stage tsan "gi_test_inversion gi_test_files" --label-regex '^(inversion|files)$' --label-exclude '^slow$'
+stage asan "gi_test_kernels gi_test_emulator gi_planted_bugs gi_test_engine gi_test_ops gi_test_models gi_test_files gi_test_tools \
+gi_example_own_network" \
+  --label-regex '^(kernels|emulator|engine|ops|models|files|tools)$' --label-exclude '^(slow|golden|grad2)$'
+# Threads are used by runs, by files and by CUDA kernels.
+stage tsan "gi_test_inversion gi_test_files gi_test_emulator gi_planted_bugs" --label-regex '^(inversion|files|emulator)$' \
+  --label-exclude '^slow$'

@@ -9,6 +9,7 @@ tools/setup.sh dev
 tools/dev/format.sh --check
 tools/dev/check_layers.py
 tools/dev/check_cuda.sh
+tools/dev/cuda_coverage.sh
 stage release ""
 tools/dev/tidy.sh
 stage asan ""
