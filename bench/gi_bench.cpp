@@ -112,7 +112,7 @@ class Registry {
   void add_device_kernels() {
     std::string reason;
     try {
-      reason = fmt::format("kernels are not timed on a device yet ({})", find_cuda_device().name);
+      reason = fmt::format("kernels are not timed on a device yet ({})", find_cuda_device());
     } catch (const DeviceError& e) {
       reason = e.what();
     }

@@ -35,7 +35,11 @@ class EmulatedDevice : public Device {
   void check() override {}
   void synchronize() override {}
   /// What is recorded runs later only, as with CUDA.
-  std::function<void()> recorded(const std::function<void()>& work) override { return work; }
+  std::function<void()> recorded(const std::function<void()>& work) override {
+    ++recordings;
+    return [this, work] { ++replays, work(); };
+  }
+  int recordings = 0, replays = 0;
 
   /// Buffers not yet released.
   std::size_t held() const { return memory_.size(); }

@@ -81,7 +81,7 @@ class CudaDevice : public Device {
 
 }  // namespace
 
-CudaProperties find_cuda_device() {
+std::string find_cuda_device() {
   int count = 0;
   cudaDeviceProp found{};
   cudaError_t error = cudaGetDeviceCount(&count);
@@ -91,10 +91,7 @@ CudaProperties find_cuda_device() {
     cudaGetLastError();
     throw DeviceError(fmt::format("no CUDA device: {}", cudaGetErrorString(error)));
   }
-  return {.name = found.name,
-          .multiprocessors = found.multiProcessorCount,
-          .capability = 10 * found.major + found.minor,
-          .memory = found.totalGlobalMem};
+  return found.name;
 }
 
 std::unique_ptr<Device> open_cuda_device() {

@@ -4,7 +4,7 @@
 
 namespace gi {
 
-CudaProperties find_cuda_device() { throw DeviceError("no CUDA device: this build has no CUDA"); }
+std::string find_cuda_device() { throw DeviceError("no CUDA device: this build has no CUDA"); }
 std::unique_ptr<Device> open_cuda_device() { throw DeviceError("no CUDA device: this build has no CUDA"); }
 
 }  // namespace gi

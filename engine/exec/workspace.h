@@ -24,6 +24,8 @@ class Workspace {
   /// For a Plan made for this device, which must outlive it. The first run is plain, later ones replay what the second records.
   /// Errors DeviceError: not enough memory, or a step that failed, by name.
   Workspace(const Plan& plan, Device& device);
+  Workspace(const Workspace&) = delete;  // nor moved: what a device has recorded refers to it
+  Workspace& operator=(const Workspace&) = delete;
 
   /// Binds an input or sets a state: [T,...], or [1,...] where the leaf is shared; converted to the Plan's layout and dtype.
   /// Errors ShapeError: another shape than the leaf's; UsageError: no such leaf in the Plan.

@@ -42,7 +42,7 @@ TEST_CASE("a Plan for a device computes what the Interpreter does", "[plan][emul
         Workspace work(plan, device);
         bind_all(oracle, *sample);
         bind_all(work, *sample);
-        // The first run is plain, the others are recorded and replayed.
+        // The first run is plain, the second is recorded, and from then on that is replayed.
         for (int run = 0; run < 3; ++run) {
           oracle.run();
           work.run();
@@ -50,6 +50,8 @@ TEST_CASE("a Plan for a device computes what the Interpreter does", "[plan][emul
           for (const char* name : {"loss", "logits", "match", "tv", "dx", "x", "m", "it"})
             CHECK(relative_error(work.get(name), oracle.get(name)) <= 1e-12);
         }
+        CHECK(device.recordings == 1);
+        CHECK(device.replays == 2);
       }
 }
 

@@ -67,7 +67,7 @@ void require_cpu(std::string_view device) {
   if (device != "cuda") return;
   std::string reason;
   try {
-    reason = fmt::format("attacks run on the CPU only so far, not on {}", find_cuda_device().name);
+    reason = fmt::format("attacks run on the CPU only so far, not on {}", find_cuda_device());
   } catch (const DeviceError& e) {
     reason = e.what();
   }
