@@ -1,6 +1,7 @@
 // A device whose kernels are emulated: host memory, kept apart from the host's values all the same.
 #pragma once
 
+#include <chrono>
 #include <cstring>
 #include <map>
 
@@ -15,6 +16,8 @@ namespace gi::test {
 
 class EmulatedDevice : public Device {
  public:
+  std::string name() const override { return "an emulated device"; }
+  std::size_t free_memory() const override { return std::size_t{8} << 30; }
   std::span<const kernels::Kernel> kernels() const override { return kernels::emulated::kernels(); }
   void* stream() const override { return nullptr; }
 
@@ -38,6 +41,11 @@ class EmulatedDevice : public Device {
   std::function<void()> recorded(const std::function<void()>& work) override {
     ++recordings;
     return [this, work] { ++replays, work(); };
+  }
+  double seconds_of(const std::function<void()>& work) override {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
   int recordings = 0, replays = 0;
 

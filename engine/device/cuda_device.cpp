@@ -3,6 +3,8 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <array>
+
 #include "engine/core/error.h"
 
 namespace gi {
@@ -23,8 +25,19 @@ class CudaDevice : public Device {
   CudaDevice() {
     require(cudaSetDevice(0), "the device cannot be used");
     require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "no stream");
+    for (cudaEvent_t& event : events_) require(cudaEventCreate(&event), "no event");
   }
-  ~CudaDevice() override { cudaStreamDestroy(stream_); }
+  ~CudaDevice() override {
+    for (cudaEvent_t event : events_) cudaEventDestroy(event);
+    cudaStreamDestroy(stream_);
+  }
+
+  std::string name() const override { return find_cuda_device(); }
+  std::size_t free_memory() const override {
+    std::size_t left = 0, all = 0;
+    require(cudaMemGetInfo(&left, &all), "asking for free memory");
+    return left;
+  }
 
   std::span<const kernels::Kernel> kernels() const override { return kernels::cuda_kernels(); }
   void* stream() const override { return stream_; }
@@ -75,8 +88,19 @@ class CudaDevice : public Device {
     };
   }
 
+  double seconds_of(const std::function<void()>& work) override {
+    require(cudaEventRecord(events_[0], stream_), "recording an event");
+    work();
+    require(cudaEventRecord(events_[1], stream_), "recording an event");
+    synchronize();
+    float milliseconds = 0;
+    require(cudaEventElapsedTime(&milliseconds, events_[0], events_[1]), "reading events");
+    return 1e-3 * static_cast<double>(milliseconds);
+  }
+
  private:
   cudaStream_t stream_ = nullptr;
+  std::array<cudaEvent_t, 2> events_{};
 };
 
 }  // namespace

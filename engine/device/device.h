@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "kernels/api/kernel.h"
@@ -18,6 +19,10 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   virtual ~Device() = default;
+
+  virtual std::string name() const = 0;
+  /// Bytes that allocate() can still give.
+  virtual std::size_t free_memory() const = 0;
 
   /// What a Plan chooses from, best first within an op.
   virtual std::span<const kernels::Kernel> kernels() const = 0;
@@ -41,6 +46,8 @@ class Device {
   virtual void synchronize() = 0;
   /// `work`, which only enqueues, as one piece that can be enqueued again and again: a CUDA graph.
   virtual std::function<void()> recorded(const std::function<void()>& work) = 0;
+  /// Seconds the device takes for `work`, which only enqueues, from its first to its last piece. Waits.
+  virtual double seconds_of(const std::function<void()>& work) = 0;
 };
 
 /// Memory of a device, move-only.

@@ -189,6 +189,10 @@ const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, D
       declined += fmt::format("{}: another was asked for; ", k.name);
       continue;
     }
+    if (k.on_request && forced == plan_.options_.force.end()) {
+      declined += fmt::format("{}: only on request; ", k.name);
+      continue;
+    }
     const char* reason = k.declines != nullptr ? k.declines(problem) : nullptr;
     if (reason == nullptr) return &k;
     declined += fmt::format("{}: {}; ", k.name, reason);

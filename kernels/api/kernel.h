@@ -72,6 +72,8 @@ struct Kernel {
   /// Into how many parts the work may be cut that threads do side by side, each with scratch of its own: a number that depends
   /// on the problem alone, and so do the bits of every part. May be null: one.
   std::int64_t (*parts)(const Problem&) = nullptr;
+  /// Only where it is asked for by name: it is less exact than its dtype, or not everywhere there.
+  bool on_request = false;
 };
 
 /// All CPU kernels of one instruction set, best first within an op.
