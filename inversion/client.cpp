@@ -23,8 +23,10 @@ Program client_program(const models::Model& model, models::Mode mode, std::int64
 
 }  // namespace
 
-Client::Client(const models::Model& model, models::Mode mode, std::int64_t images, DType dtype)
-    : model_(model), plan_(Plan::compile(client_program(model, mode, images), {.dtype = dtype, .lanes = 1})), work_(plan_) {}
+Client::Client(const models::Model& model, models::Mode mode, std::int64_t images, DType dtype, Device* device)
+    : model_(model),
+      plan_(Plan::compile(client_program(model, mode, images), {.dtype = dtype, .device = device, .lanes = 1})),
+      work_(device != nullptr ? Workspace(plan_, *device) : Workspace(plan_)) {}
 
 Client::Message Client::answer(const models::Weights& weights, const Tensor& x, std::span<const std::int64_t> labels) {
   for (const Plan::Named& input : plan_.inputs())  // in training mode running statistics are no input

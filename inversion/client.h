@@ -13,7 +13,8 @@ namespace gi::inversion {
 /// Tests tests/inversion/client_test.cpp
 class Client {
  public:
-  Client(const models::Model& model, models::Mode mode, std::int64_t images, DType dtype);
+  /// On `device`, which must outlive it, or on the CPU.
+  Client(const models::Model& model, models::Mode mode, std::int64_t images, DType dtype, Device* device = nullptr);
 
   struct Message {
     double loss = 0;

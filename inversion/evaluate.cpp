@@ -30,8 +30,8 @@ Evaluation evaluate(const Problem& problem, const Tensor& x, const EvaluateOptio
     for (const models::Decision& d : net.decisions()) spec.outputs.push_back({d.input, d.pre_activation});
 
   const Program program = Program::freeze(g, spec);
-  const Plan plan = Plan::compile(program, {.dtype = options.dtype, .lanes = 1});
-  Workspace work(plan);
+  const Plan plan = Plan::compile(program, {.dtype = options.dtype, .device = options.device, .lanes = 1});
+  Workspace work = options.device != nullptr ? Workspace(plan, *options.device) : Workspace(plan);
   work.set("x", x);
   work.set("labels", one_hot(victim.labels, problem.model.classes));
   for (std::size_t i = 0; i < dw.size(); ++i) work.set("target/" + net.param_names()[i], victim.gradient[i]);

@@ -8,12 +8,17 @@
 
 #include "inversion/problem.h"
 
+namespace gi {
+class Device;
+}
+
 namespace gi::inversion {
 
 using Decisions = std::vector<std::pair<std::string, Tensor>>;
 
 struct EvaluateOptions {
   DType dtype = DType::f64;
+  Device* device = nullptr;           ///< null: the CPU
   bool record_decisions = false;      ///< keep what piecewise ops decided by
   const Decisions* forced = nullptr;  ///< decide by these instead
 };

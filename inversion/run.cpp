@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -31,6 +32,19 @@ std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials
 /// Measured on an AMD EPYC (Zen 5, AVX-512), a trial in a pack against a single one: LeNetZhu (3 MiB) 0.6 of the time, ResNet20
 /// (68 MiB) 0.8; ResNet20-4 (461 MiB) 1.6, ConvNet64 (478 MiB) 3.2, ResNet18 for CIFAR (832 MiB) 1.6.
 constexpr std::size_t kLargestPack = std::size_t{128} << 20;
+
+/// Of one operand, all trials together: CUDA kernels count in int.
+constexpr std::int64_t kMostNumbers = std::numeric_limits<int>::max();
+
+/// Numbers of the largest operand of a step.
+std::int64_t largest_value(const Plan& plan) {
+  std::int64_t largest = 1;
+  for (const auto steps : {plan.setup(), plan.iteration()})
+    for (const Plan::Step& step : steps)
+      for (const auto* operands : {&step.in, &step.out})
+        for (const Plan::Operand& operand : *operands) largest = std::max(largest, operand.layout.count());
+  return largest;
+}
 
 Tensor trial_of(const Tensor& all, std::int64_t trial) {
   Tensor one(all.shape().with(0, 1), all.dtype());
@@ -92,25 +106,29 @@ std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::siz
 AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options)
     : problem_(problem), attack_(attack), options_(std::move(options)) {
   if (problem.victims.empty() || attack.restarts < 1 || attack.steps < 1) throw UsageError("attack: no victims, restarts or steps");
+  if (options_.device != nullptr) cut_for_device();
+  else cut_for_processor();
+}
+
+/// Of the journal that the run goes on with: another cut's states would fit nowhere.
+std::optional<std::int64_t> AttackRun::stored_chunk() const {
+  if (!options_.resume) return std::nullopt;
+  const auto settings = Journal(options_.journal).settings();
+  return settings ? whole(*settings, "trials_per_chunk") : std::nullopt;
+}
+
+void AttackRun::cut_for_processor() {
   const std::int64_t pack = kernels::pack_lanes(kernels::best_isa());
   std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : usual_chunk(trials(), pack);
   bool fixed = options_.lanes > 0;
-  if (options_.resume)  // the journal's own cut, or its states would fit nowhere
-    if (const auto settings = Journal(options_.journal).settings())
-      if (const auto stored = whole(*settings, "trials_per_chunk"); stored && (*stored == 1 || *stored == pack))
-        per_chunk = *stored, fixed = true;
+  if (const auto stored = stored_chunk(); stored && (*stored == 1 || *stored == pack)) per_chunk = *stored, fixed = true;
   compile(per_chunk);
 
   const std::size_t memory = options_.memory > 0 ? options_.memory : available_memory() / 10 * 9;
   const std::size_t most = memory > 0 ? std::min(memory, kLargestPack) : kLargestPack;
   if (plan_->workspace_bytes() > most && per_chunk_ > 1 && !fixed) compile(1);
   const std::size_t bytes = plan_->workspace_bytes();
-  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  if (memory > 0 && bytes > memory)
-    throw Error(fmt::format("attack: {} of {} needs {:.2f} GiB, {:.2f} GiB are available\n  hint: {}",
-                            per_chunk_ == 1 ? "one trial" : fmt::format("a pack of {} trials", per_chunk_), problem.model.name,
-                            static_cast<double>(bytes) / kGiB, static_cast<double>(memory) / kGiB,
-                            per_chunk_ == 1 ? "fewer or smaller images, or a smaller network, need less" : "--lanes 1 needs less"));
+  if (memory > 0) require_room(memory);
   const int wanted = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::int64_t threads = std::min<std::int64_t>(wanted, chunks());
   if (memory > 0) threads = std::min<std::int64_t>(threads, static_cast<std::int64_t>(memory / std::max<std::size_t>(bytes, 1)));
@@ -118,11 +136,41 @@ AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOpt
   threads_per_chunk_ = std::max(1, wanted / threads_);
 }
 
+void AttackRun::cut_for_device() {
+  const std::size_t memory = options_.memory > 0 ? options_.memory : options_.device->free_memory() / 10 * 9;
+  std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : stored_chunk().value_or(0);
+  if (per_chunk == 0) {
+    compile(1);
+    require_room(memory);
+    // What trials share is counted once for each: never too few bytes.
+    const auto most = std::min(static_cast<std::int64_t>(memory / plan_->workspace_bytes()), kMostNumbers / largest_value(*plan_));
+    const std::int64_t chunks = (trials() + most - 1) / std::max<std::int64_t>(most, 1);
+    per_chunk = (trials() + chunks - 1) / chunks;
+  }
+  if (plan_ == nullptr || per_chunk != per_chunk_) compile(per_chunk);
+  require_room(memory);
+}
+
+void AttackRun::require_room(std::size_t memory) const {
+  const std::size_t bytes = plan_->workspace_bytes();
+  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+  if (bytes <= memory) return;
+  const char* const single = options_.device != nullptr ? "fewer or smaller images, a smaller network, or --device cpu need less"
+                                                        : "fewer or smaller images, or a smaller network, need less";
+  throw Error(fmt::format("attack: {} of {} needs {:.2f} GiB, {:.2f} GiB are available\n  hint: {}",
+                          per_chunk_ == 1 ? "one trial" : fmt::format("a pack of {} trials", per_chunk_), problem_.model.name,
+                          static_cast<double>(bytes) / kGiB, static_cast<double>(memory) / kGiB,
+                          per_chunk_ == 1 ? single : "--lanes 1 needs less"));
+}
+
 void AttackRun::compile(std::int64_t per_chunk) {
   per_chunk_ = per_chunk;
   const Program program = attack_program(problem_, attack_, per_chunk);
   plan_.reset();
-  plan_ = std::make_unique<Plan>(Plan::compile(program, {.dtype = options_.dtype, .lanes = per_chunk, .force = options_.force}));
+  plan_ = std::make_unique<Plan>(Plan::compile(program, {.dtype = options_.dtype,
+                                                         .device = options_.device,
+                                                         .lanes = options_.device != nullptr ? 1 : per_chunk,
+                                                         .force = options_.force}));
 }
 
 std::int64_t AttackRun::curve_every() const { return std::max<std::int64_t>(1, attack_.steps / 100); }
@@ -138,22 +186,24 @@ std::vector<TrialId> AttackRun::ids_of(std::int64_t chunk) const {
 }
 
 Settings AttackRun::settings() const {
-  return {{"model", problem_.model.name},
-          {"mode", problem_.mode == models::Mode::eval ? "eval" : "train"},
-          {"images", std::to_string(problem_.images)},
-          {"victims", std::to_string(problem_.victims.size())},
-          {"steps", std::to_string(attack_.steps)},
-          {"restarts", std::to_string(attack_.restarts)},
-          {"seed", std::to_string(attack_.seed)},
-          {"lr", fmt::format("{}", attack_.learning_rate)},
-          {"tv", fmt::format("{}", attack_.tv)},
-          {"sign", attack_.sign ? "yes" : "no"},
-          {"box", attack_.box ? "yes" : "no"},
-          {"decay", attack_.decay ? "yes" : "no"},
-          {"dtype", options_.dtype == DType::f32 ? "f32" : "f64"},
-          {"trials_per_chunk", std::to_string(per_chunk_)},
-          {"plan", fmt::format("{:016x}", plan_->hash())},
-          {"inputs", hash_of_inputs(problem_)}};
+  Settings settings{{"model", problem_.model.name},
+                    {"mode", problem_.mode == models::Mode::eval ? "eval" : "train"},
+                    {"images", std::to_string(problem_.images)},
+                    {"victims", std::to_string(problem_.victims.size())},
+                    {"steps", std::to_string(attack_.steps)},
+                    {"restarts", std::to_string(attack_.restarts)},
+                    {"seed", std::to_string(attack_.seed)},
+                    {"lr", fmt::format("{}", attack_.learning_rate)},
+                    {"tv", fmt::format("{}", attack_.tv)},
+                    {"sign", attack_.sign ? "yes" : "no"},
+                    {"box", attack_.box ? "yes" : "no"},
+                    {"decay", attack_.decay ? "yes" : "no"},
+                    {"dtype", options_.dtype == DType::f32 ? "f32" : "f64"},
+                    {"trials_per_chunk", std::to_string(per_chunk_)},
+                    {"plan", fmt::format("{:016x}", plan_->hash())},
+                    {"inputs", hash_of_inputs(problem_)}};
+  if (options_.device != nullptr) settings["device"] = options_.device->name();
+  return settings;
 }
 
 RunResult AttackRun::execute() {
@@ -174,7 +224,7 @@ RunResult AttackRun::execute() {
   if (options_.profile) result.profiles.assign(static_cast<std::size_t>(threads_), Profile(*plan_));
   const auto work_through = [&](std::size_t thread) {
     try {
-      Workspace work(*plan_, threads_per_chunk_);
+      Workspace work = options_.device != nullptr ? Workspace(*plan_, *options_.device) : Workspace(*plan_, threads_per_chunk_);
       if (options_.profile) work.attach(&result.profiles[thread]);
       for (std::int64_t c = shared.next_chunk++; c < chunks() && !shared.failed; c = shared.next_chunk++)
         if (!stopped() || journal.load(c)) run_chunk(work, c, shared);

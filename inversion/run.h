@@ -17,8 +17,9 @@
 #include "inversion/journal.h"
 
 namespace gi {
+class Device;
 class Workspace;
-}
+}  // namespace gi
 
 namespace gi::inversion {
 
@@ -33,9 +34,12 @@ struct Progress {
 
 struct RunOptions {
   DType dtype = DType::f32;
-  int threads = 0;                           ///< 0: as many as the machine has
-  std::int64_t lanes = 0;                    ///< trials side by side: 1, the processor's pack, or 0 to choose by their number
-  std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine can give
+  Device* device = nullptr;  ///< null: the CPU
+  int threads = 0;           ///< of the CPU; 0: as many as the machine has
+  /// Trials side by side: 1, the processor's pack, or 0 to choose by their number. Of a device: those of a chunk, 0 for all that
+  /// fit.
+  std::int64_t lanes = 0;
+  std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine or the device can give
   std::map<std::string, std::string> force;  ///< PlanOptions::force
   std::filesystem::path journal;             ///< folder; empty: none
   bool resume = false;                       ///< go on with a journal, if there is one
@@ -71,7 +75,7 @@ struct RunResult {
 ///
 /// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
 /// of its first trial whose results nobody sees. Where a pack would lie far outside the caches trials run one by one. What does
-/// not fit in memory runs on fewer threads, then trial by trial.
+/// not fit in memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds.
 /// Tests tests/inversion/run_test.cpp
 class AttackRun {
  public:
@@ -79,6 +83,7 @@ class AttackRun {
   AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options);
 
   const Plan& plan() const { return *plan_; }
+  const Device* device() const { return options_.device; }
   std::int64_t trials() const { return static_cast<std::int64_t>(problem_.victims.size()) * attack_.restarts; }
   std::int64_t trials_per_chunk() const { return per_chunk_; }
   std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }
@@ -94,6 +99,11 @@ class AttackRun {
  private:
   struct Shared;
   void compile(std::int64_t per_chunk);
+  void cut_for_processor();
+  void cut_for_device();
+  /// Throws where the Plan needs more than `memory` bytes.
+  void require_room(std::size_t memory) const;
+  std::optional<std::int64_t> stored_chunk() const;
   void run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) const;
   std::vector<TrialId> ids_of(std::int64_t chunk) const;
   Settings settings() const;

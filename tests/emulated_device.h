@@ -18,6 +18,7 @@ class EmulatedDevice : public Device {
  public:
   std::string name() const override { return "an emulated device"; }
   std::size_t free_memory() const override { return std::size_t{8} << 30; }
+  Hardware hardware() const override { return {1, std::size_t{16} << 10}; }
   std::span<const kernels::Kernel> kernels() const override { return kernels::emulated::kernels(); }
   void* stream() const override { return nullptr; }
 

@@ -22,7 +22,7 @@ struct DestroyGraph {
 
 class CudaDevice : public Device {
  public:
-  CudaDevice() {
+  explicit CudaDevice(bool debug) : debug_(debug) {
     require(cudaSetDevice(0), "the device cannot be used");
     require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "no stream");
     for (cudaEvent_t& event : events_) require(cudaEventCreate(&event), "no event");
@@ -37,6 +37,12 @@ class CudaDevice : public Device {
     std::size_t left = 0, all = 0;
     require(cudaMemGetInfo(&left, &all), "asking for free memory");
     return left;
+  }
+  Hardware hardware() const override {
+    int processors = 0, cache_bytes = 0;
+    require(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0), "asking for the multiprocessors");
+    require(cudaDeviceGetAttribute(&cache_bytes, cudaDevAttrL2CacheSize, 0), "asking for the cache");
+    return {processors, static_cast<std::size_t>(cache_bytes)};
   }
 
   std::span<const kernels::Kernel> kernels() const override { return kernels::cuda_kernels(); }
@@ -65,10 +71,14 @@ class CudaDevice : public Device {
     require(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copying on the device");
   }
 
-  void check() override { require(cudaPeekAtLastError(), "launch"); }
+  void check() override {
+    require(cudaPeekAtLastError(), "launch");
+    if (debug_) synchronize();
+  }
   void synchronize() override { require(cudaStreamSynchronize(stream_), "what was enqueued failed"); }
 
   std::function<void()> recorded(const std::function<void()>& work) override {
+    if (debug_) return work;
     require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a graph");
     cudaGraph_t graph = nullptr;
     try {
@@ -99,6 +109,7 @@ class CudaDevice : public Device {
   }
 
  private:
+  const bool debug_;
   cudaStream_t stream_ = nullptr;
   std::array<cudaEvent_t, 2> events_{};
 };
@@ -118,9 +129,9 @@ std::string find_cuda_device() {
   return found.name;
 }
 
-std::unique_ptr<Device> open_cuda_device() {
+std::unique_ptr<Device> open_cuda_device(bool debug) {
   find_cuda_device();
-  return std::make_unique<CudaDevice>();
+  return std::make_unique<CudaDevice>(debug);
 }
 
 }  // namespace gi

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -23,6 +24,11 @@ class Device {
   virtual std::string name() const = 0;
   /// Bytes that allocate() can still give.
   virtual std::size_t free_memory() const = 0;
+  struct Hardware {
+    std::int64_t processors;  ///< that run blocks side by side
+    std::size_t cache_bytes;  ///< of the last cache, which they share
+  };
+  virtual Hardware hardware() const = 0;
 
   /// What a Plan chooses from, best first within an op.
   virtual std::span<const kernels::Kernel> kernels() const = 0;

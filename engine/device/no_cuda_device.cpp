@@ -5,6 +5,6 @@
 namespace gi {
 
 std::string find_cuda_device() { throw DeviceError("no CUDA device: this build has no CUDA"); }
-std::unique_ptr<Device> open_cuda_device() { throw DeviceError("no CUDA device: this build has no CUDA"); }
+std::unique_ptr<Device> open_cuda_device(bool) { throw DeviceError("no CUDA device: this build has no CUDA"); }
 
 }  // namespace gi

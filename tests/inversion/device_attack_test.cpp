@@ -3,10 +3,14 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "engine/core/error.h"
 #include "engine/exec/workspace.h"
 #include "inversion/attack.h"
+#include "inversion/evaluate.h"
+#include "inversion/run.h"
 #include "tests/emulated_device.h"
 #include "tests/inversion/small_problem.h"
+#include "tests/shared_data.h"
 
 using namespace gi;
 using namespace gi::inversion;
@@ -86,4 +90,87 @@ TEST_CASE("an attack replayed on a device goes down as on the CPU", "[e2e][emula
   CHECK(on_device.get("step").at(0) == 20);
   CHECK(on_device.get("cost").at(0) < 0.7 * start);
   CHECK(on_device.get("cost").at(0) == Approx(on_cpu.get("cost").at(0)).epsilon(0.05));
+}
+
+namespace {
+
+/// Bits of all results, one trial after the other.
+std::vector<double> bits_of(const RunResult& run) {
+  std::vector<double> all;
+  for (const Trial& t : run.trials) {
+    const std::vector<double> x = t.x.to_doubles();
+    all.insert(all.end(), x.begin(), x.end());
+    all.push_back(t.cost);
+    all.insert(all.end(), t.curve.begin(), t.curve.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a run on a device takes all trials at once, or as many as fit, to the same bits", "[e2e][emulated]") {
+  const Problem p = test::small_problem();
+  const AttackOptions attack{.steps = 8, .restarts = 5, .seed = 3};
+  test::EmulatedDevice device;
+  AttackRun whole(p, attack, {.device = &device});
+  CHECK(whole.trials_per_chunk() == 5);
+  CHECK(whole.plan().isa() == kernels::Isa::cuda);
+  CHECK(whole.threads() == 1);
+  const RunResult together = whole.execute();
+  CHECK(device.held() == 0);
+  CHECK(device.replays > 0);
+
+  const std::size_t one = AttackRun(p, attack, {.device = &device, .lanes = 1}).plan().workspace_bytes();
+  AttackRun parted(p, attack, {.device = &device, .memory = 3 * one});
+  CHECK(parted.trials_per_chunk() == 3);
+  CHECK(parted.plan().workspace_bytes() <= 3 * one);
+  CHECK(bits_of(parted.execute()) == bits_of(together));
+  CHECK_THROWS_WITH(AttackRun(p, attack, {.device = &device, .memory = one / 2}),
+                    Catch::Contains("one trial of lenetzhu needs") && Catch::Contains("--device cpu"));
+
+  const RunResult on_cpu = AttackRun(p, attack, {}).execute();
+  for (std::size_t i = 0; i < 5; ++i)
+    CHECK(together.trials[i].curve.front() == Approx(on_cpu.trials[i].curve.front()).epsilon(1e-6));
+}
+
+TEST_CASE("a run on a device that was stopped goes on to the same bits, and not on the CPU", "[e2e][emulated]") {
+  const test::TemporaryFolder folder;
+  const Problem p = test::small_problem();
+  const AttackOptions attack{.steps = 12, .restarts = 3, .seed = 5};
+  test::EmulatedDevice device;
+  const RunResult undisturbed = AttackRun(p, attack, {.device = &device}).execute();
+
+  std::atomic<bool> stop{false};
+  RunOptions options{.device = &device, .journal = folder / "journal", .resume = true, .progress_every = 1, .stop = &stop};
+  options.progress = [&](const Progress& now) { stop = now.iteration == 7; };
+  CHECK(AttackRun(p, attack, options).execute().interrupted);
+
+  stop = false;
+  options.progress = nullptr;
+  RunOptions elsewhere = options;
+  elsewhere.device = nullptr;
+  CHECK_THROWS_AS(AttackRun(p, attack, elsewhere).execute(), UsageError);
+  options.memory = AttackRun(p, attack, {.device = &device, .lanes = 2}).plan().workspace_bytes();
+  CHECK_THROWS_WITH(AttackRun(p, attack, options), Catch::Contains("a pack of 3 trials"));  // the journal's cut
+  options.memory = 0;
+  CHECK(bits_of(AttackRun(p, attack, options).execute()) == bits_of(undisturbed));
+}
+
+TEST_CASE("a client and a candidate's derivatives on a device are those of the CPU", "[e2e][emulated]") {
+  const Problem p = test::small_problem();
+  test::EmulatedDevice device;
+  const std::vector<double> x = normalised(test::smooth_picture(16, 1), p);
+  const Tensor candidate = Tensor::from(p.candidates(1), x);
+  Client there(p.model, p.mode, 1, DType::f64, &device), here(p.model, p.mode, 1, DType::f64);
+  const Client::Message got = there.answer(p.networks[0], candidate, p.victims[0].labels);
+  const Client::Message expected = here.answer(p.networks[0], candidate, p.victims[0].labels);
+  CHECK(got.loss == Approx(expected.loss).epsilon(1e-13));
+  for (std::size_t i = 0; i < got.gradient.size(); ++i) {
+    const std::vector<double> a = got.gradient[i].to_doubles(), b = expected.gradient[i].to_doubles();
+    CHECK(squared_distance(a, b) <= 1e-24 * squared_distance(b, std::vector<double>(b.size())));
+  }
+  const Evaluation on_device = evaluate(p, candidate, {.device = &device}), on_cpu = evaluate(p, candidate);
+  CHECK(on_device.cosine_distance == Approx(on_cpu.cosine_distance).epsilon(1e-12));
+  const std::vector<double> a = on_device.d_cosine_distance_d_x.to_doubles(), b = on_cpu.d_cosine_distance_d_x.to_doubles();
+  CHECK(squared_distance(a, b) <= 1e-24 * squared_distance(b, std::vector<double>(b.size())));
 }

@@ -63,15 +63,14 @@ std::string processor_name() {
 
 void warn(std::string_view message) { fmt::print(stderr, "{}: warning: {}\n", program_name, message); }
 
-void require_cpu(std::string_view device) {
-  if (device != "cuda") return;
-  std::string reason;
+std::unique_ptr<Device> chosen_device(std::string_view name, bool debug) {
+  if (name == "cpu") return nullptr;
   try {
-    reason = fmt::format("attacks run on the CPU only so far, not on {}", find_cuda_device());
+    return open_cuda_device(debug);
   } catch (const DeviceError& e) {
-    reason = e.what();
+    if (name == "auto") return nullptr;
+    throw DeviceError(fmt::format("--device cuda: {}\n  hint: --device cpu serves everywhere", e.what()));
   }
-  throw DeviceError(fmt::format("--device cuda: {}\n  hint: --device cpu serves everywhere", reason));
 }
 
 }  // namespace gi::tools

@@ -1,10 +1,12 @@
 // What every program has: one place that catches, exit codes, a version line.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "engine/core/error.h"
+#include "engine/device/device.h"
 
 namespace gi::tools {
 
@@ -26,7 +28,8 @@ std::string processor_name();
 /// "<program>: warning: ..." on stderr.
 void warn(std::string_view message);
 
-/// A DeviceError unless `device` is auto or cpu.
-void require_cpu(std::string_view device);
+/// What --device says: null for cpu, and for auto where there is no CUDA device. With `debug` every kernel is waited for, so that
+/// one which fails is named. Errors DeviceError: cuda, and there is none.
+std::unique_ptr<Device> chosen_device(std::string_view name, bool debug = false);
 
 }  // namespace gi::tools

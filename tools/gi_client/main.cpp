@@ -48,7 +48,7 @@ int body(int argc, char** argv) {
   app.set_version_flag("--version", version_line("gi_client"));
   parse_command_line(app, argc, argv);
   if (!config.empty()) apply_config(app, config);
-  require_cpu(device);
+  const std::unique_ptr<Device> where = chosen_device(device);
   if (images.empty()) throw UsageError("--image: not given");
   if (output.empty()) throw UsageError("--output: not given");
   if (!labels.empty() && labels.size() != images.size())
@@ -62,7 +62,7 @@ int body(int argc, char** argv) {
   const std::vector<double> pixels = load_pixels(images, problem.model.image, parse_crop(crop));
   const std::vector<double> x = inversion::normalised(pixels, problem);
 
-  inversion::Client client(problem.model, problem.mode, problem.images, dtype == "f64" ? DType::f64 : DType::f32);
+  inversion::Client client(problem.model, problem.mode, problem.images, dtype == "f64" ? DType::f64 : DType::f32, where.get());
   const Shape shape = problem.candidates(1);
   const auto count = static_cast<std::size_t>(shape.count());
   for (std::size_t i = 0; i * per_file < images.size(); ++i) {

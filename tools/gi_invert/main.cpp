@@ -45,10 +45,10 @@ void print_results(const Settings& s, const Scene& scene, const inversion::RunRe
   fmt::print("report:    {}\n", (folder / "report.json").string());
 }
 
-int attack(const Settings& s) {
+int attack(const Settings& s, Device* device) {
   const Clock::time_point start = Clock::now();
-  inversion::RunOptions options = run_options(s);
-  const Scene scene = make_scene(s);
+  inversion::RunOptions options = run_options(s, device);
+  const Scene scene = make_scene(s, device);
   prepare_folder(s.output);
 
   const Clock::time_point plan_start = Clock::now();
@@ -80,11 +80,14 @@ int attack(const Settings& s) {
 
 int body(int argc, char** argv) {
   const Settings settings = parse_settings(argc, argv);
-  require_cpu(settings.device);
-  if (settings.list_models) list_models();
-  else if (settings.explain_plan) explain_plan(settings);
-  else if (!settings.evaluate.empty()) evaluate_candidate(settings);
-  else return attack(settings);
+  if (settings.list_models) {
+    list_models();
+    return kDone;
+  }
+  const std::unique_ptr<Device> device = chosen_device(settings.device, settings.debug);
+  if (settings.explain_plan) explain_plan(settings, device.get());
+  else if (!settings.evaluate.empty()) evaluate_candidate(settings, device.get());
+  else return attack(settings, device.get());
   return kDone;
 }
 

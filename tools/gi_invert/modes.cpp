@@ -25,13 +25,14 @@ void list_models() {
   fmt::print("\nOther widths and multiples go by the same names: convnet32, resnet20-10, resnet18-w16.\n");
 }
 
-inversion::RunOptions run_options(const Settings& s) {
+inversion::RunOptions run_options(const Settings& s, Device* device) {
   inversion::RunOptions o;
+  o.device = device;
   o.dtype = s.number_type();
   o.threads = static_cast<int>(s.threads);
   o.lanes = s.lanes;
   const std::int64_t pack = kernels::pack_lanes(kernels::best_isa());
-  if (s.lanes != 0 && s.lanes != 1 && s.lanes != pack)
+  if (device == nullptr && s.lanes != 0 && s.lanes != 1 && s.lanes != pack)
     throw UsageError(fmt::format("--lanes: expected 1 or this processor's {}, got {}", pack, s.lanes));
   o.memory = static_cast<std::size_t>(s.memory_mib) << 20;
   for (const std::string& pair : s.impl) {
@@ -39,7 +40,8 @@ inversion::RunOptions run_options(const Settings& s) {
     if (equals == std::string::npos) throw UsageError(fmt::format("--impl: expected OP=KERNEL, got '{}'", pair));
     const std::string op = pair.substr(0, equals), kernel = pair.substr(equals + 1);
     bool known = op == "winograd" && (kernel == "no" || kernel == "2" || kernel == "4");
-    for (const kernels::Kernel& k : kernels::cpu_kernels(kernels::best_isa())) known |= k.op == op && k.name == kernel;
+    for (const kernels::Kernel& k : device != nullptr ? device->kernels() : kernels::cpu_kernels(kernels::best_isa()))
+      known |= k.op == op && k.name == kernel;
     if (!known)
       throw UsageError(fmt::format("--impl: {} has no kernel '{}'\n  hint: --explain-plan names those there are", op, kernel));
     o.force[op] = kernel;
@@ -51,9 +53,9 @@ inversion::RunOptions run_options(const Settings& s) {
   return o;
 }
 
-void explain_plan(const Settings& s) {
+void explain_plan(const Settings& s, Device* device) {
   const inversion::Problem problem = empty_problem(s);
-  inversion::RunOptions options = run_options(s);
+  inversion::RunOptions options = run_options(s, device);
   options.journal.clear();
   options.resume = false;
   const inversion::AttackRun run(problem, s.attack, options);
@@ -82,8 +84,8 @@ void explain_plan(const Settings& s) {
       ceilings.gflops[static_cast<std::size_t>(plan.dtype())]);
 }
 
-void evaluate_candidate(const Settings& s) {
-  const Scene scene = make_scene(s);
+void evaluate_candidate(const Settings& s, Device* device) {
+  const Scene scene = make_scene(s, device);
   const inversion::Problem& p = scene.problem;
   if (p.victims.size() != 1)
     throw UsageError(
@@ -97,7 +99,7 @@ void evaluate_candidate(const Settings& s) {
     throw IoError(fmt::format("{}: 'x' is {}, expected [{}]", s.evaluate, candidate->shape_str(), fmt::join(expected, ",")));
   if (!candidate->all_finite()) throw IoError(fmt::format("{}: 'x' holds a NaN or an infinity", s.evaluate));
   prepare_folder(s.output);
-  const inversion::Evaluation e = inversion::evaluate(p, candidate->to_tensor(shape), {.dtype = s.number_type()});
+  const inversion::Evaluation e = inversion::evaluate(p, candidate->to_tensor(shape), {.dtype = s.number_type(), .device = device});
 
   models::TensorFile out;
   const auto add = [&](const char* name, double value, const Tensor& derivative) {

@@ -218,8 +218,9 @@ Json trace_json(const std::vector<Profile>& profiles) {
 }  // namespace
 
 nlohmann::json device_json(const inversion::AttackRun& attack) {
-  return {{"kind", "cpu"},
-          {"name", processor_name()},
+  const Device* const device = attack.device();
+  return {{"kind", device != nullptr ? "cuda" : "cpu"},
+          {"name", device != nullptr ? device->name() : processor_name()},
           {"isa", kernels::kIsaNames[static_cast<int>(attack.plan().isa())]},
           {"threads", attack.threads()},
           {"threads_per_chunk", attack.threads_per_chunk()}};

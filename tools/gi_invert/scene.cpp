@@ -45,7 +45,7 @@ void require_one_a_picture(const Settings& s, const Counts& counts) {
 }
 
 /// The client's part: everything it knows goes into `scene`, only its messages into the problem.
-void play_client(const Settings& s, Scene& scene) {
+void play_client(const Settings& s, Scene& scene, Device* device) {
   inversion::Problem& p = scene.problem;
   const std::vector<double> pixels = load_pixels(s.images, p.model.image, parse_crop(s.crop));
   scene.true_labels = s.labels;
@@ -58,7 +58,7 @@ void play_client(const Settings& s, Scene& scene) {
   const std::vector<std::string> names = parameter_names(p.model);
 
   const auto start = std::chrono::steady_clock::now();
-  inversion::Client client(p.model, p.mode, p.images, s.number_type());
+  inversion::Client client(p.model, p.mode, p.images, s.number_type(), device);
   for (std::size_t v = 0; v < p.victims.size(); ++v) {
     scene.truth.emplace_back(pixels.begin() + v * count, pixels.begin() + (v + 1) * count);
     auto message = client.answer(p.network_of(static_cast<std::int64_t>(v)),
@@ -120,7 +120,7 @@ inversion::Problem empty_problem(const Settings& s) {
   return p;
 }
 
-Scene make_scene(const Settings& s) {
+Scene make_scene(const Settings& s, Device* device) {
   Scene scene;
   const Counts counts = count_images(s);
   scene.labels_known = s.both_sides() ? s.labels_known : !s.labels.empty();
@@ -131,7 +131,7 @@ Scene make_scene(const Settings& s) {
                     counts.images));
   scene.problem = empty_problem(s);
   inversion::Problem& p = scene.problem;
-  if (s.both_sides()) play_client(s, scene);
+  if (s.both_sides()) play_client(s, scene, device);
   else load_messages(s, scene);
   const std::vector<std::int64_t>& told = s.both_sides() ? scene.true_labels : s.labels;
   for (std::size_t v = 0; v < p.victims.size(); ++v) {

@@ -32,6 +32,7 @@ Counts count_images(const Settings& settings);
 inversion::Problem empty_problem(const Settings& settings);
 
 /// Both sides: loads pictures, computes the client's messages. The server alone: loads messages.
-Scene make_scene(const Settings& settings);
+/// The client computes on `device`, or on the CPU where it is null.
+Scene make_scene(const Settings& settings, Device* device);
 
 }  // namespace gi::tools

@@ -99,9 +99,9 @@ Settings parse_settings(int argc, char** argv) {
 
   g = "How it is computed";
   in(g, add_choice(app, "--dtype", s.dtype, {"f32", "f64"}, "Numbers of the attack and of the gradient"));
-  in(g, add_choice(app, "--device", s.device, {"auto", "cpu", "cuda"}, "Where"));
+  in(g, add_choice(app, "--device", s.device, {"auto", "cpu", "cuda"}, "Where; auto: on the GPU if there is one"));
   in(g, add_whole(app, "--threads", s.threads, 1, 4096, "Threads; the result does not depend on them")->default_str("all cores"));
-  in(g, add_whole(app, "--lanes", s.lanes, 1, 64, "Trials side by side in vector lanes: 1, or the processor's pack")
+  in(g, add_whole(app, "--lanes", s.lanes, 1, 4096, "Trials side by side: in vector lanes 1 or the processor's pack, on a GPU any")
             ->default_str("by their number"));
   in(g, add_whole(app, "--memory", s.memory_mib, 1, 1 << 24, "MiB to stay within")->default_str("what is available"));
   in(g, add_files(app, "--impl", s.impl,
@@ -112,6 +112,8 @@ Settings parse_settings(int argc, char** argv) {
   in(g, app.add_flag("--resume", s.resume, "Go on with the run whose journal is in the output folder, if there is one"));
   in(g, app.add_flag("--profile", s.profile,
                      "Also tell what every step of the plan took: table, profile.json, trace.json (Perfetto)"));
+
+  in(g, app.add_flag("--debug", s.debug, "Wait for every kernel of a GPU, to name the one that fails; slow"));
 
   g = "Instead of an attack";
   in(g, app.add_option("--evaluate", s.evaluate, "Distances, TV and derivatives at a candidate: tensor x [N,C,H,W], normalised")

@@ -28,7 +28,7 @@ struct Settings {
   double checkpoint_every = 60;
   std::vector<std::string> impl;
   std::string evaluate;
-  bool explain_plan = false, list_models = false, resume = false, profile = false;
+  bool explain_plan = false, list_models = false, resume = false, profile = false, debug = false;
   std::string output = "gi_invert_out";
 
   bool both_sides() const { return gradients.empty(); }
