@@ -6,6 +6,7 @@
 #include <array>
 
 #include "engine/core/error.h"
+#include "kernels/api/library_error.h"
 
 namespace gi {
 namespace {
@@ -73,6 +74,7 @@ class CudaDevice : public Device {
 
   void check() override {
     require(cudaPeekAtLastError(), "launch");
+    if (const std::string error = kernels::take_library_error(); !error.empty()) throw DeviceError(error);
     if (debug_) synchronize();
   }
   void synchronize() override { require(cudaStreamSynchronize(stream_), "what was enqueued failed"); }

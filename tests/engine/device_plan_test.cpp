@@ -1,23 +1,23 @@
-// Plans for a device, run by the emulated one.
+// Plans for a device.
 #include <catch2/catch.hpp>
 #include <vector>
 
 #include "engine/core/error.h"
 #include "engine/exec/interpreter.h"
 #include "engine/exec/workspace.h"
-#include "tests/emulated_device.h"
 #include "tests/engine/compare_tensors.h"
+#include "tests/tested_device.h"
 
 using namespace gi;
 using test::bind_all, test::relative_error;
 
 namespace {
 
-/// The emulated device with one kernel exchanged.
-class SpoiltDevice : public test::EmulatedDevice {
+/// The device with one kernel exchanged.
+class SpoiltDevice : public test::TestedDevice {
  public:
   SpoiltDevice(std::string_view op, void (*run)(const kernels::Arguments&)) {
-    for (kernels::Kernel k : EmulatedDevice::kernels()) {
+    for (kernels::Kernel k : TestedDevice::kernels()) {
       if (k.op == op) k.run = run;
       list_.push_back(k);
     }
@@ -30,14 +30,14 @@ class SpoiltDevice : public test::EmulatedDevice {
 
 }  // namespace
 
-TEST_CASE("a Plan for a device computes what the Interpreter does", "[plan][emulated]") {
+TEST_CASE("a Plan for a device computes what the Interpreter does", "[plan][emulated][gpu]") {
   for (const std::int64_t trials : {std::int64_t{1}, std::int64_t{3}})
     for (const bool training : {true, false})
       for (const bool shared_weights : {true, false}) {
         const auto sample = test::small_attack({.trials = trials, .shared_weights = shared_weights, .training_mode = training});
         const Program program = sample->program();
         Interpreter oracle(program);
-        test::EmulatedDevice device;
+        test::TestedDevice device;
         const Plan plan = Plan::compile(program, {.dtype = DType::f64, .device = &device});
         Workspace work(plan, device);
         bind_all(oracle, *sample);
@@ -55,11 +55,11 @@ TEST_CASE("a Plan for a device computes what the Interpreter does", "[plan][emul
       }
 }
 
-TEST_CASE("a Plan for a device in f32 keeps the precision class", "[plan][emulated]") {
+TEST_CASE("a Plan for a device in f32 keeps the precision class", "[plan][emulated][gpu]") {
   const auto sample = test::small_attack({.trials = 2, .smooth = true});
   const Program program = sample->program();
   Interpreter oracle(program);
-  test::EmulatedDevice device;
+  test::TestedDevice device;
   const Plan plan = Plan::compile(program, {.dtype = DType::f32, .device = &device});
   Workspace work(plan, device);
   bind_all(oracle, *sample);
@@ -69,21 +69,21 @@ TEST_CASE("a Plan for a device in f32 keeps the precision class", "[plan][emulat
   for (const char* name : {"loss", "match", "dx", "x"}) CHECK(relative_error(work.get(name), oracle.get(name)) <= 2e-5);
 }
 
-TEST_CASE("a device's memory is given back, and only its own Plans run on it", "[plan][emulated]") {
+TEST_CASE("a device's memory is given back, and only its own Plans run on it", "[plan][emulated][gpu]") {
   const auto sample = test::small_attack({});
   const Program program = sample->program();
-  test::EmulatedDevice device;
+  test::TestedDevice device;
   const Plan plan = Plan::compile(program, {.device = &device});
   {
     const Workspace work(plan, device);
-    CHECK(device.held() > 0);
+    CHECK(device.held > 0);
   }
-  CHECK(device.held() == 0);
+  CHECK(device.held == 0);
   CHECK_THROWS_WITH(Workspace(plan), "workspace: the plan is for a device");
   CHECK_THROWS_WITH(Workspace(Plan::compile(program), device), "workspace: the plan is for the CPU");
 }
 
-TEST_CASE("a step that fails on a device is named", "[plan][emulated]") {
+TEST_CASE("a step that fails on a device is named", "[plan][emulated][gpu]") {
   const auto sample = test::small_attack({});
   SpoiltDevice device("dot", [](const kernels::Arguments&) { throw std::runtime_error("out of order"); });
   const Plan plan = Plan::compile(sample->program(), {.device = &device});

@@ -14,6 +14,7 @@
 #include "models/weight_files.h"
 #include "models/zoo.h"
 #include "tests/shared_data.h"
+#include "tests/tested_device.h"
 
 using namespace gi;
 
@@ -124,6 +125,26 @@ TEST_CASE("f32: the derivatives are PyTorch's within 1e-4, with the f64 run's de
     fmt::print("{:<36} f32: cosine {:.1e}, l2 {:.1e}\n", c.file, cosine, l2);
     CHECK(cosine <= 1e-4);
     CHECK(l2 <= 1e-4);
+  }
+}
+
+TEST_CASE("on a device too the derivatives are PyTorch's, in f64, and in f32 with the f64 run's decisions",
+          "[golden][emulated][gpu]") {
+  for (const Golden& c : kCases) {
+    if (test::real_device() == nullptr && std::string_view(c.model) != "lenetzhu") continue;  // takes the emulator minutes
+    const auto l = load(c);
+    if (!l) return;
+    INFO(c.file);
+    test::TestedDevice device;
+    const auto exact = inversion::evaluate(l->problem, l->x, {.dtype = DType::f64, .device = &device, .record_decisions = true});
+    const auto single = inversion::evaluate(l->problem, l->x, {.dtype = DType::f32, .device = &device, .forced = &exact.decisions});
+    for (const auto& [e, bound] : {std::pair{&exact, c.mode == models::Mode::eval ? 1e-9 : 1e-8}, std::pair{&single, 1e-4}}) {
+      const double cosine = relative_error(e->d_cosine_distance_d_x.to_doubles(), l->stored("d_cosine_distance_d_x"));
+      const double l2 = relative_error(e->d_l2_distance_d_x.to_doubles(), l->stored("d_l2_distance_d_x"));
+      fmt::print("{:<36} {} on {}: cosine {:.1e}, l2 {:.1e}\n", c.file, e == &exact ? "f64" : "f32", device.name(), cosine, l2);
+      CHECK(cosine <= bound);
+      CHECK(l2 <= bound);
+    }
   }
 }
 

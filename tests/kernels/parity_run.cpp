@@ -7,6 +7,9 @@
 #include <memory>
 #include <numeric>
 
+#include "kernels/api/library_error.h"
+#include "tests/tested_device.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
@@ -14,20 +17,19 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) static_cast<void>(0)
 #endif
 
-namespace gi::kernels::emulated {
-std::span<const Kernel> kernels();
-}
-
 namespace gi::kernels::parity {
 namespace {
 
 constexpr std::size_t kZone = 256;
 constexpr std::byte kFill{0xff};  // every byte 0xff is a NaN in both dtypes
 
-/// 64-byte aligned bytes, all 0xff at first, between two zones of the same that must stay so.
+/// 64-byte aligned bytes, all 0xff at first, between two zones of the same that must stay so. With a device, where a kernel works
+/// on them, zones and all.
 class Guarded {
  public:
-  explicit Guarded(std::size_t size) : size_(size), total_((size + 2 * kZone + 63) / 64 * 64) {
+  explicit Guarded(std::size_t size, Device* device = nullptr)
+      : size_(size), total_((size + 2 * kZone + 63) / 64 * 64), device_(device) {
+    if (device_ != nullptr) on_device_ = DeviceMemory(*device_, total_);
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, total_)));
     std::fill_n(memory_.get(), total_, kFill);
     poison();
@@ -35,6 +37,20 @@ class Guarded {
   std::byte* data() const { return memory_.get() + kZone; }
   std::size_t size() const { return size_; }
   void fill_nan() { std::fill_n(data(), size_, kFill); }
+  /// For the kernel.
+  std::byte* address() const { return device_ != nullptr ? on_device_.data() + kZone : data(); }
+  void upload() {
+    if (device_ == nullptr) return;
+    ASAN_UNPOISON_MEMORY_REGION(memory_.get(), total_);
+    device_->upload(on_device_.data(), memory_.get(), total_);
+    poison();
+  }
+  void download() {
+    if (device_ == nullptr) return;
+    ASAN_UNPOISON_MEMORY_REGION(memory_.get(), total_);
+    device_->download(memory_.get(), on_device_.data(), total_);
+    poison();
+  }
   bool zones_intact() {
     ASAN_UNPOISON_MEMORY_REGION(memory_.get(), total_);
     const auto intact = [](std::byte b) { return b == kFill; };
@@ -52,6 +68,8 @@ class Guarded {
     void operator()(std::byte* p) const { std::free(p); }
   };
   std::size_t size_, total_;
+  Device* device_;
+  DeviceMemory on_device_;
   std::unique_ptr<std::byte, Free> memory_;
 };
 
@@ -116,9 +134,20 @@ std::vector<std::int64_t> lanes_of(Isa isa) {
   return {1, pack_lanes(isa)};
 }
 
+static std::span<const Kernel> device_kernels() {
+  return test::real_device() != nullptr ? test::real_device()->kernels() : emulated::kernels();
+}
+
+const Kernel* emulated_twin(const Kernel& kernel) {
+  if (test::real_device() == nullptr || kernel.isa != Isa::cuda) return nullptr;
+  for (const Kernel& k : emulated::kernels())
+    if (std::string_view(k.op) == kernel.op && std::string_view(k.name) == kernel.name && k.dtype == kernel.dtype) return &k;
+  return nullptr;
+}
+
 std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes) {
   std::vector<Kernel> list;
-  for (const Kernel& k : isa == Isa::cuda ? emulated::kernels() : cpu_kernels(isa))
+  for (const Kernel& k : isa == Isa::cuda ? device_kernels() : cpu_kernels(isa))
     if (k.op == op && k.dtype == dtype && k.lanes == lanes) list.push_back(k);
   return list;
 }
@@ -161,6 +190,11 @@ static bool differs_in_parts(const Kernel& kernel, Arguments args, std::span<Gua
 
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
                    std::span<const int> trials) {
+  return run_kernel(kernel, attrs, in, out, trials, kernel.isa == Isa::cuda ? test::real_device() : nullptr);
+}
+
+Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
+                   std::span<const int> trials, Device* device) {
   const std::int64_t blocks = static_cast<std::int64_t>(trials.size()) / kernel.lanes;
   std::vector<Place> in_places, out_places;
   std::vector<ConstView> inputs;
@@ -187,23 +221,29 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
 
   std::vector<Guarded> memory;  // inputs, outputs, scratch
   for (std::size_t i = 0; i < in.size(); ++i) {
-    memory.emplace_back(in_places[i].bytes());
+    memory.emplace_back(in_places[i].bytes(), device);
     const std::int64_t count = in_places[i].layout.count_per_block();
     for_each_scalar(inputs[i], kernel.lanes, [&](std::int64_t offset, std::int64_t p, std::int64_t e) {
       put(memory[i].data(), in[i].dtype, offset, in[i].values[(in[i].shared ? 0 : trials[p]) * count + e]);
     });
-    inputs[i].data = memory[i].data();
+    inputs[i].data = memory[i].address();
   }
+  const auto memory_of = [&](std::size_t o) -> Guarded& { return memory[out[o].in_place < 0 ? in.size() + o : out[o].in_place]; };
   for (std::size_t o = 0; o < out.size(); ++o) {
-    memory.emplace_back(out[o].in_place < 0 ? out_places[o].bytes() : 0);
-    outputs[o].data = out[o].in_place < 0 ? memory.back().data() : memory[out[o].in_place].data();
+    memory.emplace_back(out[o].in_place < 0 ? out_places[o].bytes() : 0, device);
+    outputs[o].data = memory_of(o).address();
   }
-  memory.emplace_back(kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args) : 0);
-  args.scratch = memory.back().data();
+  memory.emplace_back(kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args) : 0, device);
+  args.scratch = memory.back().address();
 
   std::vector<std::vector<std::byte>> before;
   for (std::size_t i = 0; i < in.size(); ++i) before.emplace_back(memory[i].data(), memory[i].data() + memory[i].size());
+  for (Guarded& m : memory) m.upload();
+  if (device != nullptr) args.stream = device->stream();
   kernel.run(args);
+  outcome.fault = take_library_error();
+  if (device != nullptr) device->check();
+  for (Guarded& m : memory) m.download();
 
   for (std::size_t i = 0; i < memory.size(); ++i)
     if (!memory[i].zones_intact())
@@ -215,7 +255,7 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
   for (std::size_t o = 0; o < out.size(); ++o) {
     const std::int64_t count = out_places[o].layout.count_per_block();
     outcome.out.emplace_back(trials.size() * count);
-    const auto* data = static_cast<const std::byte*>(outputs[o].data);
+    const std::byte* data = memory_of(o).data();
     for_each_scalar(outputs[o], kernel.lanes, [&](std::int64_t offset, std::int64_t p, std::int64_t e) {
       outcome.out[o][p * count + e] = get(data, out[o].dtype, offset);
     });

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/device/device.h"
 #include "kernels/api/kernel.h"
 #include "tests/kernels/reference_run.h"
 
@@ -38,14 +39,20 @@ struct Outcome {
 /// The instruction sets this processor has, and the forms kernels come in: one trial, and trials in the lanes.
 std::vector<Isa> isas();
 std::vector<std::int64_t> lanes_of(Isa isa);
-/// Isa::cuda's are emulated.
+/// Isa::cuda's are those of the device under test (tests/tested_device.h): emulated but in gi_test_device.
 std::vector<Kernel> kernels_of(std::string_view op, Isa isa, DType dtype, std::int64_t lanes);
-/// The same for all instruction sets and lanes, the emulated ones last.
+/// The same for all instruction sets and lanes, the device's last.
 std::vector<Kernel> all_kernels_of(std::string_view op, DType dtype);
 /// "trial_lanes_direct avx2 f32 x8"
 std::string describe(const Kernel& kernel);
 
-/// Place p, counted through blocks and lanes, works on trial trials[p].
+/// What the emulator makes of a real device's kernel; null where there is no such device, or the kernel is of a library.
+const Kernel* emulated_twin(const Kernel& kernel);
+
+/// Place p, counted through blocks and lanes, works on trial trials[p], in memory of `device` or, where that is null, of the host.
+Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
+                   std::span<const int> trials, Device* device);
+/// Isa::cuda's on the device under test; on the host where that is emulated, for sanitizers watch that memory.
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
                    std::span<const int> trials);
 

@@ -13,8 +13,8 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
 #include "kernels/all_cases.h"
-#include "tests/emulated_device.h"
 #include "tests/ops/derivative_check.h"
+#include "tests/tested_device.h"
 
 using namespace gi;
 
@@ -52,8 +52,8 @@ TEST_CASE("every op: first and second derivatives by every differentiable operan
     }
 }
 
-TEST_CASE("every op: first and second derivatives through the kernels of a device", "[grad][grad2][emulated][slow]") {
-  test::EmulatedDevice device;
+TEST_CASE("every op: first and second derivatives through the kernels of a device", "[grad][grad2][emulated][gpu][slow]") {
+  test::TestedDevice device;
   std::map<std::string, int> checks;
   for (const kernels::Case& c : kernels::all_cases()) {
     if (c.large || std::string_view(c.op).starts_with("winograd")) continue;  // a device has no transforms

@@ -26,3 +26,27 @@ if(GI_CUDA)
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
   endif()
 endif()
+
+# The headers of libraries that kernels can use: all that the build needs of them (kernels/common/cuda_library.h), with nvcc or without.
+#   GI_CUDNN_INCLUDE    the folder of cudnn.h, version 9 or later; a folder without it for none
+#   GI_CUBLAS_INCLUDE   the folder of cublas_v2.h, 12 or later
+# What is found is in gi_libraries, a list of cudnn and cublas.
+function(gi_find_library_headers library header version_header macro oldest)
+  string(TOUPPER GI_${library}_INCLUDE folder)
+  get_filename_component(toolkit "${GI_NVCC}/../.." ABSOLUTE)
+  find_path(${folder} ${header} HINTS $ENV{CUDA_HOME} $ENV{CUDA_PATH} ${toolkit} /usr/local/cuda PATH_SUFFIXES include)
+  find_path(GI_CUDART_INCLUDE cuda_runtime_api.h HINTS $ENV{CUDA_HOME} $ENV{CUDA_PATH} ${toolkit} /usr/local/cuda PATH_SUFFIXES include)
+  mark_as_advanced(${folder} GI_CUDART_INCLUDE)
+  if(NOT EXISTS ${${folder}}/${version_header} OR NOT GI_CUDART_INCLUDE)
+    return()
+  endif()
+  file(STRINGS ${${folder}}/${version_header} line REGEX "#define ${macro} ")
+  string(REGEX MATCH "[0-9]+$" major "${line}")
+  if(major GREATER_EQUAL oldest)
+    list(APPEND gi_libraries ${library})
+    set(gi_libraries ${gi_libraries} PARENT_SCOPE)
+  endif()
+endfunction()
+set(gi_libraries "")
+gi_find_library_headers(cudnn cudnn.h cudnn_version.h CUDNN_MAJOR 9)
+gi_find_library_headers(cublas cublas_v2.h cublas_api.h CUBLAS_VER_MAJOR 12)

@@ -1,5 +1,5 @@
 # Writes the ctest tests of one Catch2 program to LIST (see gi_test.cmake).
-execute_process(COMMAND ${PROGRAM} --list-tests OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE count)
+execute_process(COMMAND ${PROGRAM} --list-tests ${FILTER} OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE count)
 if(NOT count MATCHES "^[0-9]+$" OR count EQUAL 0 OR NOT errors STREQUAL "")
   message(FATAL_ERROR "${PROGRAM} --list-tests gave '${count}'\n${output}\n${errors}")
 endif()
@@ -20,6 +20,7 @@ foreach(line IN LISTS lines)
   elseif(line MATCHES "^      (\\[.*\\])$")
     string(REGEX REPLACE "\\]\\[" ";" labels "${CMAKE_MATCH_1}")
     string(REGEX REPLACE "^\\[|\\]$" "" labels "${labels}")
+    list(REMOVE_ITEM labels "${WITHOUT}")
     string(APPEND script "set_tests_properties(${test} PROPERTIES LABELS [==[${LABEL};${labels}]==])\n")
     if(line MATCHES "parity|grad2|golden|slow") # the longest begin first
       string(APPEND script "set_tests_properties(${test} PROPERTIES COST 100)\n")

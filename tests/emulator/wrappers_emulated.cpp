@@ -1,0 +1,2 @@
+#define GI_DEVICE emulated
+#include "tests/device/wrappers_cuda.cu"
