@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -101,6 +102,17 @@ double memory_rate(const CeilingLoops& loops, std::size_t bytes) {
   return static_cast<double>(kPiece) / *middle * 1e-9;
 }
 
+double best_peak(const Ceilings& ceilings, DType dtype) {
+  const double peak = ceilings.gflops[static_cast<std::size_t>(dtype)];
+  return dtype == DType::f32 ? std::max(peak, ceilings.tensor_gflops / 3) : peak;
+}
+
+double seconds_at(double peak_gflops, const Ceilings& ceilings, double flops, double bytes) {
+  const double peak = peak_gflops * 1e9;
+  const double bandwidth = ceilings.read_gbs[static_cast<std::size_t>(level_of(ceilings, bytes))] * 1e9;
+  return std::max(peak > 0 ? flops / peak : 0, bandwidth > 0 ? bytes / bandwidth : 0);
+}
+
 }  // namespace
 
 Ceilings measure_ceilings(Isa isa) {
@@ -125,9 +137,15 @@ Level level_of(const Ceilings& ceilings, double bytes) {
 }
 
 double least_seconds(const Ceilings& ceilings, double flops, DType dtype, double bytes) {
-  const double peak = ceilings.gflops[static_cast<std::size_t>(dtype)] * 1e9;
-  const double bandwidth = ceilings.read_gbs[static_cast<std::size_t>(level_of(ceilings, bytes))] * 1e9;
-  return std::max(peak > 0 ? flops / peak : 0, bandwidth > 0 ? bytes / bandwidth : 0);
+  return seconds_at(best_peak(ceilings, dtype), ceilings, flops, bytes);
+}
+
+double least_seconds(const Ceilings& ceilings, double flops, const Kernel& kernel, double bytes) {
+  const std::string_view name = kernel.name;
+  double peak = ceilings.gflops[static_cast<std::size_t>(kernel.dtype)];
+  if (name.ends_with("_tf32")) peak = ceilings.tensor_gflops;
+  else if (name.starts_with("cuda_tensor") || name.find("3xtf32") != name.npos) peak = best_peak(ceilings, kernel.dtype);
+  return seconds_at(peak, ceilings, flops, bytes);
 }
 
 }  // namespace gi::kernels

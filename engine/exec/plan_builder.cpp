@@ -81,8 +81,9 @@ PlanBuilder::PlanBuilder(const Program& program, const PlanOptions& options)
 
 Plan PlanBuilder::build() {
   place_leaves();
-  const bool pairs = plan_.options_.fuse, chains = pairs && plan_.options_.device == nullptr;  // a device's kernels are single ops
-  for (const Cluster& c : passes::fuse(program_, uniform_, iterates_, pairs, chains)) emit(c);
+  passes::Served served;
+  if (plan_.options_.fuse) served = [this](const Cluster& c) { return has_kernel(c); };
+  for (const Cluster& c : passes::fuse(program_, uniform_, iterates_, served)) emit(c);
   for (const auto& u : program_.updates()) commit(u);
   for (const auto& o : program_.outputs()) publish(o);
   place_arena();
@@ -93,23 +94,27 @@ Plan PlanBuilder::build() {
   return std::move(plan_);
 }
 
-void PlanBuilder::emit(const Cluster& cluster) {
-  const NodeId last = cluster.nodes.back();
-  const bool uniform = uniform_[last] != 0, iterates = iterates_[last] != 0;
+Plan::Step PlanBuilder::step_of(const Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const {
   Plan::Step step;
-  std::vector<NodeId> operands, results;
   if (cluster.kind == Cluster::Kind::chain) {
     step.chain = std::make_unique<ElementwiseChain>();
     make_chain(cluster, *step.chain, operands, results);
-  } else {
-    step.attrs = g_.node(cluster.nodes[0]).attrs;
-    const std::size_t computing = cluster.kind == Cluster::Kind::pair ? 2 : 1;
-    for (std::size_t i = 0; i < computing; ++i)
-      for (NodeId in : g_.node(cluster.nodes[i]).inputs) operands.push_back(in);
-    results = {last};
+    return step;
   }
   const Node& first = g_.node(cluster.nodes[0]);
-  const std::string_view op = step.chain ? "elementwise_chain" : first.op->name;
+  step.attrs = first.attrs;
+  for (NodeId id : cluster.nodes)  // others are adds of what these compute
+    if (const Node& n = g_.node(id); n.op == first.op) operands.insert(operands.end(), n.inputs.begin(), n.inputs.end());
+  results = {cluster.nodes.back()};
+  return step;
+}
+
+void PlanBuilder::emit(const Cluster& cluster) {
+  const NodeId last = cluster.nodes.back();
+  const bool uniform = uniform_[last] != 0, iterates = iterates_[last] != 0;
+  std::vector<NodeId> operands, results;
+  Plan::Step step = step_of(cluster, operands, results);
+  const Node& first = g_.node(cluster.nodes[0]);
   step.what = describe(cluster, operands, results);
   for (NodeId id : cluster.nodes) step.flops += flops(id) / (uniform ? static_cast<double>(plan_.trials_) : 1.0);
 
@@ -182,21 +187,32 @@ const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, D
   for (const auto& o : step.in) in.push_back({o.layout, nullptr});
   for (const auto& o : step.out) out.push_back({o.layout, nullptr});
   const kernels::Problem problem{step.attrs_data(), in, out};
-  const auto forced = plan_.options_.force.find(std::string(op));
+  const auto& force = plan_.options_.force;
+  const auto& choices = plan_.options_.choices;
+  const auto forced = force.find(std::string(op));
+  const auto chosen = choices.empty() || forced != force.end() ? choices.end() : choices.find(step_key(step, op, dtype, lanes));
+  const auto refuse = [&](std::string_view reason) {
+    throw UsageError(fmt::format("plan: the kernel chosen for a step cannot serve\n  step: {}\n  {}: {}\n  hint: tune again",
+                                 chosen->first, chosen->second, reason));
+  };
   for (const Kernel& k : kernels_of(plan_.options_)) {
     if (op != k.op || k.dtype != dtype || k.lanes != lanes) continue;
-    if (forced != plan_.options_.force.end() && forced->second != k.name) {
+    if (forced != force.end() && forced->second != k.name) {
       declined += fmt::format("{}: another was asked for; ", k.name);
       continue;
     }
-    if (k.on_request && forced == plan_.options_.force.end()) {
+    const bool is_chosen = chosen != choices.end() && chosen->second == k.name;
+    if (k.on_request && forced == force.end() && !is_chosen) {
       declined += fmt::format("{}: only on request; ", k.name);
       continue;
     }
     const char* reason = k.declines != nullptr ? k.declines(problem) : nullptr;
+    if (reason != nullptr && is_chosen) refuse(reason);
+    if (reason == nullptr && chosen != choices.end() && !is_chosen) reason = "another was chosen";
     if (reason == nullptr) return &k;
     declined += fmt::format("{}: {}; ", k.name, reason);
   }
+  if (chosen != choices.end()) refuse("there is no such kernel");
   return nullptr;
 }
 

@@ -52,6 +52,12 @@ class PlanBuilder {
 
   // plan_builder.cpp
   void emit(const passes::Cluster& cluster);
+  /// Attributes and chain of the step that computes a cluster, and what it reads and writes.
+  Plan::Step step_of(const passes::Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const;
+  std::string_view op_of(const passes::Cluster& cluster) const;
+  DType dtype_of(const passes::Cluster& cluster) const;
+  /// passes::Served.
+  bool has_kernel(const passes::Cluster& cluster) const;
   /// Chooses the kernel and appends the step.
   void add_step(Plan::Step step, std::string_view op, DType dtype, StepValues values);
   /// The first kernel of the op's list that takes these operands; null with the reasons in `declined`.

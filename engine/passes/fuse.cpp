@@ -40,7 +40,7 @@ class Fuser {
   void pairs() {
     for (NodeId id = 0; id < g_.size(); ++id) {
       const Node& n = g_.node(id);
-      if (n.op->name != "add") continue;
+      if (!is_add(id)) continue;
       const NodeId a = n.inputs[0], b = n.inputs[1];
       if (!pairable(g_, a, b) || uses_[a] != 1 || uses_[b] != 1 || !same_class(a, id) || !same_class(b, id)) continue;
       if (reaches(g_.node(a).inputs, {b}) || reaches(g_.node(b).inputs, {a})) continue;
@@ -48,6 +48,24 @@ class Fuser {
       cluster_of_[a] = cluster_of_[b] = id;
       clusters_[a].nodes.clear();
       clusters_[b].nodes.clear();
+    }
+  }
+
+  /// The largest sums of inner products that nobody else reads.
+  void dots(const Served& served) {
+    for (NodeId id = g_.size(); id-- > 0;) {
+      Cluster sum{Cluster::Kind::dots, {}};
+      std::vector<NodeId> adds;
+      if (cluster_of_[id] != id || !is_add(id) || !collect_dots(id, sum.nodes, adds)) continue;
+      const auto inside = [&](NodeId dot) { return uses_[dot] == std::ranges::count(sum.nodes, dot) && same_class(dot, id); };
+      if (!std::ranges::all_of(sum.nodes, inside)) continue;
+      sum.nodes.insert(sum.nodes.end(), adds.begin(), adds.end());
+      if (!served(sum)) continue;
+      for (NodeId m : sum.nodes) {
+        cluster_of_[m] = id;
+        clusters_[m].nodes.clear();
+      }
+      clusters_[id] = std::move(sum);
     }
   }
 
@@ -86,7 +104,39 @@ class Fuser {
     return order;
   }
 
+  /// A chain as the fewest runs of its nodes that are served; single nodes are.
+  std::vector<Cluster> cut(const Cluster& cluster, const Served& served) const {
+    const std::size_t n = cluster.nodes.size();
+    if (cluster.kind != Cluster::Kind::chain || n == 1 || served(cluster)) return {cluster};
+    const auto run = [&cluster](std::size_t begin, std::size_t end) {
+      return Cluster{Cluster::Kind::chain, {cluster.nodes.begin() + begin, cluster.nodes.begin() + end}};
+    };
+    const auto may_be_one = [&](const Cluster& c) {  // a run may have more results than the whole
+      std::set<NodeId> inputs;
+      return fits(c.nodes, inputs) && served(c);
+    };
+    std::vector<std::size_t> pieces(n + 1, 0), end(n + 1, n);  // of what begins at node i: how many, and where the first ends
+    for (std::size_t i = n; i-- > 0;) {
+      pieces[i] = pieces[i + 1] + 1, end[i] = i + 1;
+      for (std::size_t e = i + 2; e <= n; ++e)
+        if (pieces[e] + 1 < pieces[i] && may_be_one(run(i, e))) pieces[i] = pieces[e] + 1, end[i] = e;
+    }
+    std::vector<Cluster> runs;
+    for (std::size_t i = 0; i < n; i = end[i]) runs.push_back(run(i, end[i]));
+    return runs;
+  }
+
  private:
+  bool is_add(NodeId id) const { return g_.node(id).op->name == "add"; }
+  /// The inner products that add `id` sums up, one as often as it comes, and the adds in order. False if it sums anything else.
+  bool collect_dots(NodeId id, std::vector<NodeId>& dots, std::vector<NodeId>& adds) const {
+    for (NodeId in : g_.node(id).inputs) {
+      if (g_.node(in).op->name == "dot") dots.push_back(in);
+      else if (!is_add(in) || uses_[in] != 1 || !same_class(in, id) || !collect_dots(in, dots, adds)) return false;
+    }
+    adds.push_back(id);
+    return true;
+  }
   bool elementwise(NodeId id) const { return g_.node(id).op->kind == OpKind::elementwise; }
   bool in_chain(NodeId id) const { return elementwise(id) && clusters_[cluster_of_[id]].kind == Cluster::Kind::chain; }
   bool same_class(NodeId a, NodeId b) const { return uniform_[a] == uniform_[b] && iterates_[a] == iterates_[b]; }
@@ -108,20 +158,25 @@ class Fuser {
     return false;
   }
 
-  void try_merge(NodeId a, NodeId b) {
-    std::vector<NodeId> nodes = clusters_[a].nodes;
-    nodes.insert(nodes.end(), clusters_[b].nodes.begin(), clusters_[b].nodes.end());
-    std::ranges::sort(nodes);
-    if (nodes.size() > ElementwiseChain::kMaxInstructions) return;
+  /// Whether these make a chain within its limits; what they read.
+  bool fits(const std::vector<NodeId>& nodes, std::set<NodeId>& inputs) const {
+    if (nodes.size() > ElementwiseChain::kMaxInstructions) return false;
     const std::set<NodeId> members(nodes.begin(), nodes.end());
-    std::set<NodeId> inputs;
     int outputs = 0;
     for (NodeId m : nodes) {
       for (NodeId in : g_.node(m).inputs)
         if (!members.contains(in)) inputs.insert(in);
       outputs += external_[m] != 0 || std::ranges::any_of(readers_[m], [&](NodeId r) { return !members.contains(r); });
     }
-    if (inputs.size() > ElementwiseChain::kMaxInputs || outputs > ElementwiseChain::kMaxOutputs) return;
+    return inputs.size() <= ElementwiseChain::kMaxInputs && outputs <= ElementwiseChain::kMaxOutputs;
+  }
+
+  void try_merge(NodeId a, NodeId b) {
+    std::vector<NodeId> nodes = clusters_[a].nodes;
+    nodes.insert(nodes.end(), clusters_[b].nodes.begin(), clusters_[b].nodes.end());
+    std::ranges::sort(nodes);
+    std::set<NodeId> inputs;
+    if (!fits(nodes, inputs)) return;
     // A path that leaves the union and comes back would make the two wait for each other.
     if (reaches({inputs.begin(), inputs.end()}, {a, b})) return;
     clusters_[a].nodes.clear();
@@ -143,12 +198,17 @@ class Fuser {
 
 }  // namespace
 
-std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates, bool pairs,
-                          bool chains) {
+std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates,
+                          const Served& served) {
   Fuser fuser(program, uniform, iterates);
-  if (pairs) fuser.pairs();
-  if (chains) fuser.chains();
-  return fuser.scheduled();
+  if (!served) return fuser.scheduled();
+  fuser.pairs();
+  fuser.dots(served);
+  fuser.chains();
+  std::vector<Cluster> order;
+  for (const Cluster& c : fuser.scheduled())
+    for (Cluster& piece : fuser.cut(c, served)) order.push_back(std::move(piece));
+  return order;
 }
 
 }  // namespace gi::passes

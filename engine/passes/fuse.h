@@ -1,6 +1,7 @@
 // Which nodes one kernel call computes together.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "engine/graph/program.h"
@@ -11,18 +12,22 @@ struct Cluster {
   enum class Kind {
     single,  ///< one node
     pair,    ///< nodes {a, b, sum}: sum = a + b of equal geometry, one accumulating kernel
+    dots,    ///< inner products, then the adds that sum them up
     chain,   ///< elementwise nodes of one shape, in topological order
   };
   Kind kind = Kind::single;
   std::vector<NodeId> nodes;
 };
 
+/// Whether there is a kernel for a chain, or for `dots`, of dense operands.
+using Served = std::function<bool(const Cluster&)>;
+
 /// Partitions all nodes but leaves and views, in an order in which they can be computed.
 ///
 /// Chains grow along operands as long as nothing outside stands between two of their members, and within the limits of
-/// kernels::ElementwiseChain. `uniform` and `iterates` (analysis.h) must agree within a cluster.
-/// Without `chains` an elementwise node is a chain of its own.
-std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates, bool pairs,
-                          bool chains);
+/// kernels::ElementwiseChain; what is not served then is cut into the fewest runs of its nodes that are. `uniform` and `iterates`
+/// (analysis.h) must agree within a cluster. Without `served` every node is a cluster of its own, an elementwise one a chain.
+std::vector<Cluster> fuse(const Program& program, const std::vector<char>& uniform, const std::vector<char>& iterates,
+                          const Served& served);
 
 }  // namespace gi::passes

@@ -9,10 +9,12 @@ namespace gi::kernels {
 enum class Level : std::int64_t { l1, l2, l3, memory };
 inline constexpr std::array<const char*, 4> kLevelNames{"L1", "L2", "L3", "memory"};
 
-/// Of one thread. Other work on the machine lowers what is measured, never raises it.
+/// Of one thread, or of a whole device (Isa::cuda), of which L2 and memory are known: bench/device_ceilings.h. Other work on the
+/// machine lowers what is measured, never raises it.
 struct Ceilings {
   Isa isa = Isa::portable;
   std::array<double, 2> gflops{};            ///< by DType: multiply-adds from registers, 2 flops each, 1e9 a second
+  double tensor_gflops = 0;                  ///< of a device: products of TF32 matrices by mma.sync, likewise
   std::array<std::size_t, 3> cache_bytes{};  ///< data caches L1 to L3 as the system reports them; 0: unknown
   std::array<double, 4> read_gbs{};          ///< by Level: reading only, 1e9 bytes a second; 0 where the cache is unknown
 };
@@ -24,11 +26,15 @@ Ceilings measure_ceilings(Isa isa = best_isa());
 /// The nearest known cache that holds `bytes`, else memory.
 Level level_of(const Ceilings& ceilings, double bytes);
 
-/// No one thread does `flops` on a working set of `bytes`, each touched once, in less:
+/// Neither a thread nor a device does `flops` on a working set of `bytes`, each touched once, in less:
 ///
-///   max(flops / gflops[dtype], bytes / read_gbs[level_of(bytes)])
+///   max(flops / peak, bytes / read_gbs[level_of(bytes)])
 ///
-/// Divided by the time taken, the share of the ceiling. Writing is counted as reading, which is never slower.
+/// Divided by the time taken, the share of the ceiling. Writing is counted as reading, which is never slower. The peak is
+/// gflops[dtype], in f32 of a device the higher of that and tensor_gflops / 3: a product exact to f32 takes three of TF32.
 double least_seconds(const Ceilings& ceilings, double flops, DType dtype, double bytes);
+/// The same for this kernel: its peak is the above on tensor cores ("cuda_tensor...", "...3xtf32..."), tensor_gflops where its
+/// products are TF32 by request ("..._tf32"), and gflops[dtype] of all others.
+double least_seconds(const Ceilings& ceilings, double flops, const Kernel& kernel, double bytes);
 
 }  // namespace gi::kernels

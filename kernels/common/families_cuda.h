@@ -6,8 +6,10 @@
 namespace gi::kernels::GI_DEVICE {
 
 std::span<const Kernel> batchnorm_kernels();
+std::span<const Kernel> ceiling_kernels();
 std::span<const Kernel> conv2d_kernels();
 std::span<const Kernel> conv2d_depthwise_kernels();
+std::span<const Kernel> conv2d_tensor_kernels();
 std::span<const Kernel> elementwise_kernels();
 std::span<const Kernel> matmul_tensor_kernels();
 std::span<const Kernel> matmul_tiles_kernels();

@@ -19,7 +19,9 @@ struct Table {
 
   Table() {
     add(batchnorm_kernels());
+    add(ceiling_kernels());
     add(conv2d_depthwise_kernels());
+    add(conv2d_tensor_kernels());
     add(conv2d_kernels());
     add(elementwise_kernels());
     add(matmul_tensor_kernels());

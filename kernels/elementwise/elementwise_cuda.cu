@@ -1,7 +1,10 @@
-// Elementwise ops, one thread a number. Every op is a kernel of its own; chains of several are declined, so the Plan takes them
-// apart.
+// Elementwise chains, those of the closed list in elementwise_patterns.h: a kernel each, in which the instructions are unrolled and
+// values stay in registers. A thread reads all operands of its numbers before it writes, for a result may lie where an operand did.
+//
+// Axes are merged as far as every operand allows, those of a trial first. A thread does a group of four neighbours on the innermost
+// axis where f32 groups come out even within a trial, else one number; so how a trial is computed does not depend on the others.
 #include "kernels/common/families_cuda.h"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/elementwise_patterns.h"
 
 namespace gi::kernels::GI_DEVICE {
 
@@ -9,31 +12,48 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// Where a number of the output finds an operand's.
+/// The merged axes, innermost first, whose extent counts groups.
+struct Axes {
+  int groups = 1, count = 0;
+  int extents[kMaxRank];
+};
+
+/// Where an operand's numbers are found.
 struct Source {
+  enum Form { kVector, kEqual, kEach };
   const void* data;
-  int strides[kMaxRank];
-  bool wide;  ///< f64, whatever the Plan computes in
+  int strides[kMaxRank];  ///< of `Axes`
+  int step;               ///< to the next number of a group
+  Form form;              ///< how a group lies: as one aligned vector, as one number, or as numbers
+  bool wide;              ///< f64, whatever the Plan computes in; never a vector
 };
 
-/// Axes are counted from the last, those that are not there have extent 1.
-struct Elements {
-  int count;
-  int dims[kMaxRank];
-  Source in[2];
-  bool dense;  ///< all operands are, and of the output's type
+template <int kPattern>
+struct Sizes {
+  static constexpr int kInputs = elementwise_pattern(kPattern).inputs, kInstructions = elementwise_pattern(kPattern).instructions,
+                       kOutputs = elementwise_pattern(kPattern).outputs;
 };
 
-const char* declined(const Problem& problem) {
-  const auto& chain = problem.attrs_as<ElementwiseChain>();
-  if (chain.instructions != 1 || chain.outputs != 1) return "a chain of more than one op";
-  return too_large(problem);
-}
+template <class Scalar, int kPattern>
+struct Operands {
+  Axes axes;
+  Source in[Sizes<kPattern>::kInputs];
+  Scalar* out[Sizes<kPattern>::kOutputs];
+  Scalar a[Sizes<kPattern>::kInstructions], b[Sizes<kPattern>::kInstructions];
+};
 
-template <Elementwise Op>
-constexpr bool kBinary = arity(Op) == 2;  // device code calls no host function, constexpr or not
+template <class Scalar, int kWidth>
+struct alignas(kWidth * sizeof(Scalar)) Group {
+  Scalar number[kWidth];
+};
 
-template <class Scalar, Elementwise Op>
+// Device code calls no host function, constexpr or not.
+template <int kPattern, int kInstruction>
+constexpr ElementwisePattern::Instruction kCode = elementwise_pattern(kPattern).code[kInstruction];
+template <int kPattern, int kOutput>
+constexpr int kResult = elementwise_pattern(kPattern).result[kOutput];
+
+template <Elementwise Op, class Scalar>
 __device__ Scalar apply(Scalar x, Scalar y, Scalar a, Scalar b) {
   using E = Elementwise;
   if constexpr (Op == E::copy) return x;
@@ -68,66 +88,147 @@ __device__ Scalar number(const Source& source, int at) {
                      : static_cast<const Scalar*>(source.data)[at];
 }
 
-template <class Scalar, Elementwise Op>
-__global__ void __launch_bounds__(kThreads) elementwise(Elements e, Scalar a, Scalar b, Scalar* out) {
-  const int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
-  if (i >= e.count) return;
-  int at[2] = {i, i};
-  if (!e.dense) {
-    at[0] = at[1] = 0;
-    int rest = i;
+template <class Scalar, int kWidth>
+__device__ Group<Scalar, kWidth> group(const Source& source, int at) {
+  Group<Scalar, kWidth> g;
+  if (kWidth > 1 && source.form == Source::kVector)
+    return *reinterpret_cast<const Group<Scalar, kWidth>*>(static_cast<const Scalar*>(source.data) + at);
+  g.number[0] = number<Scalar>(source, at);
 #pragma unroll
-    for (int axis = 0; axis < kMaxRank; ++axis) {
-      const int index = rest % e.dims[axis];
-      rest /= e.dims[axis];
-      at[0] += index * e.in[0].strides[axis];
-      at[1] += index * e.in[1].strides[axis];
-    }
-  }
-  const Scalar x = number<Scalar>(e.in[0], at[0]), y = kBinary<Op> ? number<Scalar>(e.in[1], at[1]) : Scalar(0);
-  out[i] = apply<Scalar, Op>(x, y, a, b);
+  for (int j = 1; j < kWidth; ++j)
+    g.number[j] = source.form == Source::kEqual ? g.number[0] : number<Scalar>(source, at + j * source.step);
+  return g;
 }
+
+template <class Scalar, int kPattern, int kWidth, int... kInput, int... kInstruction, int... kOutput>
+__device__ void run_group(const Operands<Scalar, kPattern>& o, const int (&at)[Sizes<kPattern>::kInputs], int i,
+                          std::integer_sequence<int, kInput...>, std::integer_sequence<int, kInstruction...>,
+                          std::integer_sequence<int, kOutput...>) {
+  constexpr int kInputs = sizeof...(kInput);
+  Group<Scalar, kWidth> registers[kInputs + sizeof...(kInstruction)];
+  ((registers[kInput] = group<Scalar, kWidth>(o.in[kInput], at[kInput])), ...);
+#pragma unroll
+  for (int j = 0; j < kWidth; ++j)
+    ((registers[kInputs + kInstruction].number[j] = apply<kCode<kPattern, kInstruction>.op>(
+          registers[kCode<kPattern, kInstruction>.x].number[j], registers[kCode<kPattern, kInstruction>.y].number[j],
+          o.a[kInstruction], o.b[kInstruction])),
+     ...);
+  ((*reinterpret_cast<Group<Scalar, kWidth>*>(o.out[kOutput] + i * kWidth) = registers[kResult<kPattern, kOutput>]), ...);
+}
+
+template <class Scalar, int kPattern, int kWidth>
+__global__ void __launch_bounds__(kThreads) chain(Operands<Scalar, kPattern> o) {
+  constexpr int kInputs = Sizes<kPattern>::kInputs;
+  const int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
+  if (i >= o.axes.groups) return;
+  int at[kInputs] = {}, rest = i;
+#pragma unroll
+  for (int axis = 0; axis < kMaxRank; ++axis) {
+    if (axis >= o.axes.count) break;
+    int index = rest;
+    if (axis + 1 < o.axes.count) {
+      rest /= o.axes.extents[axis];
+      index -= rest * o.axes.extents[axis];
+    }
+#pragma unroll
+    for (int k = 0; k < kInputs; ++k) at[k] += index * o.in[k].strides[axis];
+  }
+  run_group<Scalar, kPattern, kWidth>(o, at, i, std::make_integer_sequence<int, kInputs>{},
+                                      std::make_integer_sequence<int, Sizes<kPattern>::kInstructions>{},
+                                      std::make_integer_sequence<int, Sizes<kPattern>::kOutputs>{});
+}
+
+// ---- the host's part ------------------------------------------------------------------------------------------------------
+
+template <class Scalar>
+constexpr int kWidest = sizeof(Scalar) == 4 ? 4 : 1;
+
+/// Merges the axes of `out` and fills in how `in` are read; the width of a group.
+template <class Scalar>
+int merge_axes(const View& out, std::span<const ConstView* const> in, Axes& axes, Source* sources) {
+  const auto append = [&](std::int64_t axis) {
+    const int extent = static_cast<int>(out.dims[axis]), inner = axes.count - 1;
+    if (extent == 1) return;
+    axes.groups *= extent;
+    const auto stride = [&](std::size_t k) { return static_cast<int>(axis == 0 ? trial_step(*in[k]) : in[k]->strides[axis]); };
+    bool merges = axes.count > 0;
+    for (std::size_t k = 0; k < in.size(); ++k) merges = merges && stride(k) == sources[k].strides[inner] * axes.extents[inner];
+    if (merges) {
+      axes.extents[inner] *= extent;
+      return;
+    }
+    for (std::size_t k = 0; k < in.size(); ++k) sources[k].strides[axes.count] = stride(k);
+    axes.extents[axes.count++] = extent;
+  };
+  for (std::int64_t axis = out.rank - 1; axis > 0; --axis) append(axis);
+  const int width = axes.count > 0 && axes.extents[0] % kWidest<Scalar> == 0 ? kWidest<Scalar> : 1;
+  append(0);
+  if (axes.count == 0) return width;
+
+  axes.groups /= width;
+  axes.extents[0] /= width;
+  for (std::size_t k = 0; k < in.size(); ++k) {
+    Source& source = sources[k];
+    source.step = source.strides[0];
+    source.strides[0] *= width;
+    bool aligned = source.step == 1 && !source.wide;
+    for (int axis = 0; axis < axes.count; ++axis) aligned = aligned && source.strides[axis] % width == 0;
+    source.form = aligned ? Source::kVector : source.step == 0 ? Source::kEqual : Source::kEach;
+  }
+  return width;
+}
+
+template <class Scalar, int kPattern>
+void run_pattern(const Arguments& args, const ElementwiseMatch& match) {
+  constexpr int kInputs = Sizes<kPattern>::kInputs;
+  const auto& chain_code = args.attrs_as<ElementwiseChain>().code;
+  Operands<Scalar, kPattern> o{};
+  const ConstView* in[kInputs];
+  for (int k = 0; k < kInputs; ++k) {
+    in[k] = &args.in[match.input[k]];
+    o.in[k].data = in[k]->data;
+    o.in[k].wide = in[k]->dtype != kDType<Scalar>;
+  }
+  for (int k = 0; k < Sizes<kPattern>::kOutputs; ++k) o.out[k] = args.out[match.output[k]].template as<Scalar>();
+  for (int i = 0; i < Sizes<kPattern>::kInstructions; ++i)
+    o.a[i] = static_cast<Scalar>(chain_code[i].a), o.b[i] = static_cast<Scalar>(chain_code[i].b);
+  const int width = merge_axes<Scalar>(args.out[0], in, o.axes, o.in);
+  const dim3 grid(static_cast<unsigned>(ceil_div(o.axes.groups, kThreads)));
+  if (width == 1) launch(args, chain<Scalar, kPattern, 1>, grid, dim3(kThreads), 0, o);
+  else launch(args, chain<Scalar, kPattern, kWidest<Scalar>>, grid, dim3(kThreads), 0, o);
+}
+
+/// Scalars of a trial are f64.
+template <class Scalar>
+constexpr int kPatterns = sizeof(Scalar) == 4 ? kTensorPatterns : kAllPatterns;
 
 template <class Scalar>
 struct Launchers {
-  using Run = void (*)(const Arguments&, const Elements&, const ElementwiseChain::Instruction&);
-  Run entries[kElementwiseNames.size()];
+  using Run = void (*)(const Arguments&, const ElementwiseMatch&);
+  Run entries[kPatterns<Scalar>];
 
-  template <std::size_t... Op>
-  constexpr explicit Launchers(std::index_sequence<Op...>) : entries{run<static_cast<Elementwise>(Op)>...} {}
-
-  template <Elementwise Op>
-  static void run(const Arguments& args, const Elements& e, const ElementwiseChain::Instruction& code) {
-    launch(args, elementwise<Scalar, Op>, dim3(static_cast<unsigned>(ceil_div(e.count, kThreads))), dim3(kThreads), 0, e,
-           static_cast<Scalar>(code.a), static_cast<Scalar>(code.b), args.out[0].as<Scalar>());
-  }
+  template <int... kPattern>
+  constexpr explicit Launchers(std::integer_sequence<int, kPattern...>) : entries{run_pattern<Scalar, kPattern>...} {}
 };
 template <class Scalar>
-constexpr Launchers<Scalar> kLaunchers{std::make_index_sequence<kElementwiseNames.size()>{}};
+constexpr Launchers<Scalar> kLaunchers{std::make_integer_sequence<int, kPatterns<Scalar>>{}};
+
+template <class Scalar>
+const char* declined(const Problem& problem) {
+  ElementwiseMatch match;
+  if (find_pattern(problem.attrs_as<ElementwiseChain>(), kPatterns<Scalar>, match) < 0) return "a chain that is not on the list";
+  return too_large(problem);
+}
 
 template <class Scalar>
 void run(const Arguments& args) {
-  const auto& code = args.attrs_as<ElementwiseChain>().code[0];
-  const View& out = args.out[0];
-  const auto from_last = [&out](const auto& of_axes, int(&to)[kMaxRank], int none) {
-    for (int axis = 0; axis < kMaxRank; ++axis)
-      to[axis] = axis < out.rank ? static_cast<int>(of_axes[static_cast<std::size_t>(out.rank - 1 - axis)]) : none;
-  };
-  Elements e{.count = static_cast<int>(out.count()), .dims = {}, .in = {}, .dense = true};
-  from_last(out.dims, e.dims, 1);
-  const std::int64_t registers[2] = {code.x, arity(code.op) == 2 ? code.y : code.x};
-  for (int k = 0; k < 2; ++k) {
-    const ConstView& v = args.in[registers[k]];
-    e.in[k] = {v.data, {}, v.dtype == DType::f64};
-    from_last(v.strides, e.in[k].strides, 0);
-    e.dense = e.dense && v.dense();
-  }
-  kLaunchers<Scalar>.entries[static_cast<std::size_t>(code.op)](args, e, code);
+  ElementwiseMatch match;
+  kLaunchers<Scalar>.entries[find_pattern(args.attrs_as<ElementwiseChain>(), kPatterns<Scalar>, match)](args, match);
 }
 
 constexpr Kernel kKernels[] = {
-    {"elementwise_chain", "cuda_one_op", Isa::cuda, DType::f32, 1, declined, nullptr, run<float>},
-    {"elementwise_chain", "cuda_one_op", Isa::cuda, DType::f64, 1, declined, nullptr, run<double>},
+    {"elementwise_chain", "cuda_patterns", Isa::cuda, DType::f32, 1, declined<float>, nullptr, run<float>},
+    {"elementwise_chain", "cuda_patterns", Isa::cuda, DType::f64, 1, declined<double>, nullptr, run<double>},
 };
 
 }  // namespace

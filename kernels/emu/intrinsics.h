@@ -57,6 +57,10 @@ template <class Value>
 Value __ldg(const Value* address) {
   return *address;
 }
+template <class Value>
+Value __ldcg(const Value* address) {
+  return *address;
+}
 
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }

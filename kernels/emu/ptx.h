@@ -33,16 +33,14 @@ inline void mma_16x8x8_tf32(float (&d)[4], const unsigned (&a)[4], const unsigne
   // What the unit leaves out of a number that to_tf32 has not rounded.
   const auto cut = [](std::uint32_t bits) { return from_tf32(bits & ~0x1fffu); };
   const unsigned g = current.lane / 4, t = current.lane % 4;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned lower = i / 2, column = 2 * t + i % 2;
-    float sum = 0;
-    for (unsigned k = 0; k < 8; ++k) {
-      const std::uint32_t x = all[(g * 4 + k % 4) * kExchanged + lower + k / 4 * 2];
-      const std::uint32_t y = all[(column * 4 + k % 4) * kExchanged + 4 + k / 4];
-      sum += cut(x) * cut(y);
-    }
-    d[i] += sum;
+  float sums[4] = {};
+  for (unsigned k = 0; k < 8; ++k) {
+    const std::uint32_t* const of_rows = all + (g * 4 + k % 4) * kExchanged + k / 4 * 2;
+    const std::uint32_t* const of_column = all + (2 * t * 4 + k % 4) * kExchanged + 4 + k / 4;
+    const float x[2] = {cut(of_rows[0]), cut(of_rows[1])}, y[2] = {cut(of_column[0]), cut(of_column[4 * kExchanged])};
+    for (unsigned i = 0; i < 4; ++i) sums[i] += x[i / 2] * y[i % 2];
   }
+  for (unsigned i = 0; i < 4; ++i) d[i] += sums[i];
 }
 
 /// Until the wait the target is NaN. What happens to memory happens here, where sanitizers look, not in the emulator.

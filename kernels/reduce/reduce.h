@@ -4,6 +4,7 @@
 //                sum of all of a trial (f64). Summing over the trial axis itself (y's first extent 1, x's T) is for
 //                gradients of shared leaves and exists with lanes == 1 only. x dense from axis 1 on.
 //   dot(a, b)    [T]: sum of a*b over all of a trial, f64. Operands of equal shape, dense from axis 1 on; either may be
-//                shared by the trials.
+//                shared by the trials. A kernel may take more pairs of operands, each of a shape of its own, and give the sum of
+//                their products.
 //   broadcast_to(x)  the adjoint of sum_to: a view wherever kernels accept strides; this reference copies.
 #pragma once

@@ -112,6 +112,7 @@ void dot(const Arguments& args) {
 
 template <class Real>
 const char* dot_declines(const Problem& problem) {
+  if (problem.in.size() != 2) return "a sum of several";
   for (int i = 0; i < 2; ++i) {
     const ConstView& v = problem.in.data()[i];
     if (v.dtype != kDTypeOf<Real>) return "an operand has another dtype";

@@ -4,10 +4,12 @@
 //   x[keep0][sum0][keep1][sum1][keep2] -> y[keep0][keep1][keep2]
 // and three kernels share the work:
 //   each      sums of at most kShort terms: a thread a sum
-//   rows      keep2 == 1, what is summed lies in rows: a block a sum; dot is this with a second factor
+//   rows      keep2 == 1, what is summed lies in rows: a block a sum
 //   columns   keep2 > 1: neighbouring threads walk down neighbouring columns, several to a column
 // Where sums are long and few, a block takes one of several slices of a sum; the f64 results go to scratch, those of one sum side
 // by side, and are themselves rows to be summed.
+//
+// An inner product, or the sum of many, is cut into slices of equal size, a block each, whose results are such rows too.
 #include <algorithm>
 
 #include "kernels/common/cuda_block.h"
@@ -22,6 +24,8 @@ constexpr int kThreads = 256;
 constexpr int kShort = 32;          ///< terms
 constexpr int kPiece = 4096;        ///< numbers of a row that are dealt to slices as one
 constexpr int kBlocksWanted = 264;  ///< for the sums of one trial
+constexpr int kNumbersOfSlice = 8192;
+constexpr int kProductsAtOnce = 96;  ///< as many as the parameters of a kernel hold
 
 struct Sum {
   int keep0 = 1, sum0 = 1, keep1 = 1, sum1 = 1, keep2 = 1;
@@ -59,14 +63,12 @@ __global__ void __launch_bounds__(kThreads) each(Sum s, const In* x, Out* y) {
 }
 
 /// `along` threads, a power of two, share a piece of a row.
-template <class In, class Out, bool kDot>
-__global__ void __launch_bounds__(kThreads, 1)
-    rows(Sum s, int along, const In* x, const In* other, std::int64_t other_trial, Out* y) {
+template <class In, class Out>
+__global__ void __launch_bounds__(kThreads, 1) rows(Sum s, int along, const In* x, Out* y) {
   const int sum_index = static_cast<int>(blockIdx.x) / s.slices, slice = static_cast<int>(blockIdx.x) % s.slices;
   const int thread = static_cast<int>(threadIdx.x) % along, group = static_cast<int>(threadIdx.x) / along,
             groups = kThreads / along;
   const In* const first = x + s.first_term(sum_index);
-  if constexpr (kDot) other += sum_index * other_trial;
   const int pieces = s.pieces(), all = s.rows() * pieces;
   double sum = 0;
   for (int piece = slice * groups + group; piece < all; piece += s.slices * groups) {
@@ -74,10 +76,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int end = begin + kPiece < s.sum1 ? begin + kPiece : s.sum1;
     const In* const term = first + s.row_term(row);
 #pragma unroll 4
-    for (int j = begin + thread; j < end; j += along) {
-      if constexpr (kDot) sum += static_cast<double>(term[j]) * static_cast<double>(other[j]);
-      else sum += static_cast<double>(term[j]);
-    }
+    for (int j = begin + thread; j < end; j += along) sum += static_cast<double>(term[j]);
   }
   sum = sum_over_block(sum);
   if (threadIdx.x == 0) y[blockIdx.x] = static_cast<Out>(sum);
@@ -107,6 +106,34 @@ __global__ void __launch_bounds__(kThreads) columns(Sum s, int across, const In*
     y[(static_cast<std::int64_t>(index) * s.keep2 + column) * s.slices + slice] = static_cast<Out>(sums[threadIdx.x]);
 }
 
+/// Inner products of one launch, in slices that are counted through them.
+template <class In>
+struct Products {
+  int count;
+  const In *a[kProductsAtOnce], *b[kProductsAtOnce];
+  int a_trial[kProductsAtOnce], b_trial[kProductsAtOnce], numbers[kProductsAtOnce], first_slice[kProductsAtOnce];
+};
+
+/// A block a slice of a trial; `sums` of a trial are `stride` apart.
+template <class In>
+__global__ void __launch_bounds__(kThreads) products(Products<In> p, int slices, int stride, double* sums) {
+  const int slice = static_cast<int>(blockIdx.x) % slices, trial = static_cast<int>(blockIdx.x) / slices;
+  int i = 0;  // the last product that begins no later
+  for (int end = p.count; end - i > 1;) {
+    const int middle = (i + end) / 2;
+    (p.first_slice[middle] <= slice ? i : end) = middle;
+  }
+  const In* const a = p.a[i] + static_cast<std::int64_t>(trial) * p.a_trial[i];
+  const In* const b = p.b[i] + static_cast<std::int64_t>(trial) * p.b_trial[i];
+  const int begin = (slice - p.first_slice[i]) * kNumbersOfSlice, end = min(begin + kNumbersOfSlice, p.numbers[i]);
+  double sum = 0;
+#pragma unroll 4
+  for (int j = begin + static_cast<int>(threadIdx.x); j < end; j += kThreads)
+    sum += static_cast<double>(a[j]) * static_cast<double>(b[j]);
+  sum = sum_over_block(sum);
+  if (threadIdx.x == 0) sums[static_cast<std::int64_t>(trial) * stride + slice] = sum;
+}
+
 // ---- the host's part ------------------------------------------------------------------------------------------------------
 
 /// The least power of two, up to `most`, that is not less.
@@ -121,8 +148,8 @@ int along_of(const Sum& s) { return power_of_two(s.sum1, kThreads); }
 int across_of(const Sum& s) { return power_of_two(s.keep2, kWarp); }
 
 /// Slices of one sum: enough blocks for the sums of one trial, but work for every thread of a slice.
-int slices_of(const Sum& s, bool is_dot) {
-  if (terms(s) <= kShort && !is_dot) return 1;
+int slices_of(const Sum& s) {
+  if (terms(s) <= kShort) return 1;
   std::int64_t blocks = s.sums_per_trial(),
                most = ceil_div(static_cast<std::int64_t>(s.rows()) * s.pieces(), kThreads / along_of(s));
   if (s.keep2 > 1) blocks = blocks / s.keep2 * ceil_div(s.keep2, across_of(s)), most = terms(s) * across_of(s) / (16 * kThreads);
@@ -145,17 +172,16 @@ Sum sum_of(const Problem& problem) {
   }
   (x.dims[0] == y.dims[0] ? s.trials : s.added_trials) = static_cast<int>(x.dims[0]);
   s.trial = trial_step(x);
-  s.slices = slices_of(s, false);
+  s.slices = slices_of(s);
   return s;
 }
 
-Sum dot_of(const Problem& problem) {
-  Sum s;
-  s.sum1 = static_cast<int>(problem.in[0].count_per_block());
-  s.trials = static_cast<int>(problem.out[0].dims[0]);
-  s.trial = trial_step(problem.in[0]);
-  s.slices = slices_of(s, true);
-  return s;
+int slices_of(const ConstView& v) { return static_cast<int>(ceil_div(v.count_per_block(), kNumbersOfSlice)); }
+/// Of all inner products.
+int slices_of(const Problem& problem) {
+  int slices = 0;
+  for (std::size_t i = 0; i < problem.in.size(); i += 2) slices += slices_of(problem.in[i]);
+  return slices;
 }
 
 dim3 blocks(std::int64_t n) { return dim3(static_cast<unsigned>(n)); }
@@ -166,8 +192,7 @@ void enqueue(const Arguments& args, const Sum& s, const In* x, Out* y) {
     launch(args, columns<In, Out>, blocks(s.trials * s.keep0 * s.keep1 * ceil_div(s.keep2, across_of(s)) * s.slices),
            dim3(kThreads), 0, s, across_of(s), x, y);
   else if (terms(s) > kShort)
-    launch(args, rows<In, Out, false>, blocks(std::int64_t{s.sums()} * s.slices), dim3(kThreads), 0, s, along_of(s), x, nullptr, 0,
-           y);
+    launch(args, rows<In, Out>, blocks(std::int64_t{s.sums()} * s.slices), dim3(kThreads), 0, s, along_of(s), x, y);
   else launch(args, each<In, Out>, blocks(ceil_div(s.sums(), kThreads)), dim3(kThreads), 0, s, x, y);
 }
 
@@ -197,19 +222,39 @@ void run_sum_to(const Arguments& args) {
 
 template <class In>
 void run_dot(const Arguments& args) {
-  const Sum s = dot_of(args);
+  const int trials = static_cast<int>(args.out[0].dims[0]), all = slices_of(args);
   double* const y = args.out[0].as<double>();
-  launch(args, rows<In, double, true>, blocks(std::int64_t{s.trials} * s.slices), dim3(kThreads), 0, s, along_of(s),
-         args.in[0].as<In>(), args.in[1].as<In>(), trial_step(args.in[1]),
-         s.slices == 1 ? y : reinterpret_cast<double*>(args.scratch));
-  if (s.slices > 1) add_slices(args, s, y);
+  double* const sums = all == 1 ? y : reinterpret_cast<double*>(args.scratch);
+  int done = 0;
+  for (std::size_t i = 0; i < args.in.size();) {
+    Products<In> p{};
+    int slices = 0;
+    for (; i < args.in.size() && p.count < kProductsAtOnce; i += 2, ++p.count) {
+      const ConstView &a = args.in[i], &b = args.in[i + 1];
+      p.a[p.count] = a.as<In>(), p.b[p.count] = b.as<In>();
+      p.a_trial[p.count] = static_cast<int>(trial_step(a)), p.b_trial[p.count] = static_cast<int>(trial_step(b));
+      p.numbers[p.count] = static_cast<int>(a.count_per_block());
+      p.first_slice[p.count] = slices;
+      slices += slices_of(a);
+    }
+    launch(args, products<In>, blocks(std::int64_t{trials} * slices), dim3(kThreads), 0, p, slices, all, sums + done);
+    done += slices;
+  }
+  if (all == 1) return;
+  Sum rest;
+  rest.keep1 = trials;
+  rest.sum1 = all;
+  enqueue(args, rest, sums, y);
 }
 
 std::size_t scratch_of(const Sum& s) {
   return s.slices == 1 ? 0 : sizeof(double) * static_cast<std::size_t>(s.sums()) * static_cast<std::size_t>(s.slices);
 }
 std::size_t sum_to_scratch(const Problem& problem) { return scratch_of(sum_of(problem)); }
-std::size_t dot_scratch(const Problem& problem) { return scratch_of(dot_of(problem)); }
+std::size_t dot_scratch(const Problem& problem) {
+  const int slices = slices_of(problem);
+  return slices == 1 ? 0 : sizeof(double) * static_cast<std::size_t>(problem.out[0].dims[0] * slices);
+}
 
 /// What has rank 1 is f64 whatever the Plan computes in.
 template <class Scalar>

@@ -13,10 +13,12 @@ void sum_to_reference(const Arguments& args) {
 }
 
 void dot_reference(const Arguments& args) {
-  const auto a = elements(args.in[0]), b = elements(args.in[1]);
   const auto y = elements(args.out[0]);
   fill_zero(args.out[0]);
-  for_each_index(args.in[0], [&](const Index& i) { y(i[0]) += a[i] * b[i]; });
+  for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
+    const auto a = elements(args.in[pair]), b = elements(args.in[pair + 1]);
+    for_each_index(args.in[pair], [&](const Index& i) { y(i[0]) += a[i] * b[i]; });
+  }
 }
 
 void broadcast_to_reference(const Arguments& args) {

@@ -2,8 +2,12 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "kernels/api/ceilings.h"
+#include "kernels/common/ceiling_loops.h"
 #include "kernels/matmul/matmul.h"
 #include "tests/kernels/parity_run.h"
 
@@ -27,6 +31,29 @@ Ceilings highest(Isa isa, const Work& work) {
 }
 Ceilings highest(Isa isa) {
   return highest(isa, [] {});
+}
+
+/// What the threads of a device's loop have after `rounds` of it.
+template <class Scalar>
+std::vector<Scalar> after(const char* loop, std::int64_t rounds, const std::vector<float>& from = {}) {
+  std::vector<Scalar> result(2 * kCeilingBlock);
+  const DType dtype = sizeof(Scalar) == 4 ? DType::f32 : DType::f64;
+  const auto row = [](std::size_t numbers, DType type) {
+    const auto n = static_cast<std::int64_t>(numbers);
+    return Layout{2, {1, n}, {n, 1}, 1, type};
+  };
+  const CeilingRounds attrs{rounds};
+  const ConstView in[1] = {{row(from.size(), DType::f32), from.data()}};
+  const View out[1] = {{row(result.size(), dtype), result.data()}};
+  bool found = false;
+  for (const Kernel& k : parity::kernels_of(kCeilingOp, Isa::cuda, dtype, 1))
+    if (std::string_view(k.name) == loop) {
+      found = true;
+      CHECK(k.on_request);
+      k.run({{&attrs, in, out}});
+    }
+  REQUIRE(found);
+  return result;
 }
 
 }  // namespace
@@ -54,6 +81,47 @@ TEST_CASE("ceilings: a cache the system does not report is passed over", "[unit]
   c.read_gbs = {0, 0, 0, 10};
   CHECK(level_of(c, 1) == Level::memory);
   CHECK(least_seconds(c, 0, DType::f32, 10) == Approx(1e-9));
+}
+
+TEST_CASE("ceilings: a device's peak is that of the units a kernel uses", "[unit]") {
+  Ceilings c = by_hand();
+  const auto seconds = [&](const char* name, DType dtype) {
+    return least_seconds(c, 1e9, Kernel{"matmul", name, Isa::cuda, dtype, 1, nullptr, nullptr, nullptr}, 0);
+  };
+  c.tensor_gflops = 900;
+  CHECK(seconds("cuda_tiles", DType::f32) == Approx(1e-2));
+  CHECK(seconds("cublas", DType::f32) == Approx(1e-2));
+  CHECK(seconds("cuda_tensor", DType::f32) == Approx(1.0 / 300));
+  CHECK(seconds("cuda_3xtf32", DType::f32) == Approx(1.0 / 300));
+  CHECK(seconds("cuda_tensor_tf32", DType::f32) == Approx(1.0 / 900));
+  CHECK(seconds("cuda_tensor", DType::f64) == Approx(2e-2));
+  CHECK(least_seconds(c, 1e9, DType::f32, 0) == Approx(1.0 / 300));
+  CHECK(least_seconds(c, 1e9, DType::f64, 0) == Approx(2e-2));
+  c.tensor_gflops = 150;  // a device whose tensor cores are not worth three products
+  CHECK(seconds("cuda_tensor", DType::f32) == Approx(1e-2));
+  CHECK(least_seconds(c, 1e9, DType::f32, 0) == Approx(1e-2));
+}
+
+TEST_CASE("ceilings: a device's loops do all that is counted", "[emulated]") {
+  // x -> 0.75 x + 0.25 draws every number to 1 by a quarter of the way; eight of them begin at 0, 0.25, ... 1.75.
+  for (const double got : after<double>("cuda_multiply_add", 3)) {
+    const int steps = 3 * kCeilingMultiplyAdds / 8;
+    CHECK(got == Approx(8 + (7 - 8) * std::pow(0.75, steps)).epsilon(1e-13));
+  }
+  for (const float got : after<float>("cuda_multiply_add", 1)) CHECK(got == Approx(8 - std::pow(0.75, kCeilingMultiplyAdds / 8.0)));
+  // A product of 16x8 by 8x8 adds 8 * 0.75 * 0.25 to each of its 128 numbers, four of which are a thread's.
+  for (const float got : after<float>("cuda_tensor_tf32", 2)) CHECK(got == 2 * kCeilingProducts * 4 * 1.5f);
+  // More fours than the threads read at once, and not a multiple of it; each is read once a round, by one thread.
+  std::vector<float> numbers(4 * 9 * 512 + 4 * 7);
+  std::iota(numbers.begin(), numbers.end(), 1.0f);
+  const auto expected = [&](std::size_t thread) {
+    double sum = 0;
+    for (std::size_t four = thread; four < numbers.size() / 4; four += 512)
+      for (std::size_t i = 0; i < 4; ++i) sum += 2.0 * numbers[4 * four + i];
+    return sum;
+  };
+  const std::vector<float> sums = after<float>("cuda_read", 2, numbers);
+  for (std::size_t thread = 0; thread < sums.size(); ++thread) CHECK(sums[thread] == Approx(expected(thread)));
 }
 
 TEST_CASE("ceilings: what this machine measures is in order", "[unit]") {

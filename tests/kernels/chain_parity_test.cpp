@@ -1,10 +1,11 @@
-// Random elementwise chains against the reference kernels run one by one.
+// Elementwise chains, random ones and those of a device's closed list, against the reference kernels run one by one.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <numeric>
 
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/elementwise_patterns.h"
+#include "kernels/emu/emulator.h"
 #include "tests/kernels/parity_run.h"
 
 using namespace gi::kernels;
@@ -22,15 +23,42 @@ struct Register {
   }
 };
 
-/// One random chain on operands of every layout a Plan may hand over.
-class RandomChain {
+/// One chain on operands of every layout a Plan may hand over.
+class ChainSample {
  public:
-  RandomChain(std::uint64_t seed, DType dtype) : rng_(seed), dtype_(dtype), rounding_(dtype == DType::f32 ? 2e-7 : 1e-15) {
+  /// A random one.
+  ChainSample(std::uint64_t seed, DType dtype) : rng_(seed), dtype_(dtype), rounding_(dtype == DType::f32 ? 2e-7 : 1e-15) {
     draw_shape();
     chain.inputs = 1 + below(ElementwiseChain::kMaxInputs);
     for (int i = 0; i < chain.inputs; ++i) draw_input();
     chain.instructions = 1 + below(ElementwiseChain::kMaxInstructions);
     for (int i = 0; i < chain.instructions; ++i) draw_instruction(i);
+    chain.outputs = 1 + below(ElementwiseChain::kMaxOutputs);
+    for (int o = 0; o < chain.outputs; ++o)
+      chain.result[o] = o == 0 ? static_cast<int>(registers_.size()) - 1 : below(static_cast<int>(registers_.size()));
+    draw_outputs();
+  }
+
+  /// A pattern with random constants; positive throughout where it has poles.
+  ChainSample(std::uint64_t seed, DType dtype, const ElementwisePattern& pattern)
+      : rng_(seed), dtype_(dtype), rounding_(dtype == DType::f32 ? 2e-7 : 1e-15) {
+    for (int i = 0; i < pattern.instructions; ++i) {
+      const Elementwise op = pattern.code[i].op;
+      positive_ |= op == Elementwise::log || op == Elementwise::sqrt || op == Elementwise::rsqrt || op == Elementwise::recip ||
+                   op == Elementwise::div;
+    }
+    draw_shape();
+    chain.inputs = pattern.inputs;
+    for (int i = 0; i < chain.inputs; ++i) draw_input();
+    chain.instructions = pattern.instructions;
+    for (int i = 0; i < chain.instructions; ++i) {
+      const auto& [op, x, y] = pattern.code[i];
+      const double a = positive_ ? (1 + below(8)) / 8.0 : below(17) / 8.0 - 1.0;
+      chain.code[i] = {op, x, y, a, a + 1.0};
+      registers_.push_back(evaluate(chain.code[i]));
+    }
+    chain.outputs = pattern.outputs;
+    for (int o = 0; o < chain.outputs; ++o) chain.result[o] = pattern.result[o];
     draw_outputs();
   }
 
@@ -58,7 +86,8 @@ class RandomChain {
 
   void draw_input() {
     Input input{.dims = shape_, .dtype = dtype_, .shared = below(4) == 0};
-    Operand stored{.rank = static_cast<std::int64_t>(shape_.size()), .domain = below(2) == 0 ? Domain::normal : Domain::positive};
+    Operand stored{.rank = static_cast<std::int64_t>(shape_.size()),
+                   .domain = below(2) == 0 && !positive_ ? Domain::normal : Domain::positive};
     const int layout = below(4);  // 0, 1: dense; 2: broadcast along some axes, or from the scalar of a trial; 3: axes permuted
     for (std::size_t axis = 0; axis < shape_.size(); ++axis) stored.dims[axis] = layout == 2 && below(2) == 0 ? 1 : shape_[axis];
     if (layout == 2 && below(2) == 0) {
@@ -164,12 +193,10 @@ class RandomChain {
     registers_.push_back(std::move(r));
   }
 
-  /// The last register and any others, in fresh memory or in that of an operand of the same layout.
+  /// In fresh memory or in that of an operand of the same layout.
   void draw_outputs() {
-    chain.outputs = 1 + below(ElementwiseChain::kMaxOutputs);
     std::vector<bool> taken(in.size(), false);
     for (int o = 0; o < chain.outputs; ++o) {
-      chain.result[o] = o == 0 ? static_cast<int>(registers_.size()) - 1 : below(static_cast<int>(registers_.size()));
       Output output{.dims = shape_, .dtype = dtype_};
       const int i = below(static_cast<int>(in.size()));
       if (below(2) == 0 && !in[i].shared && in[i].strides.empty() && in[i].dtype == dtype_ && !taken[i])
@@ -181,18 +208,42 @@ class RandomChain {
   std::mt19937_64 rng_;
   DType dtype_;
   double rounding_;
+  bool positive_ = false;  ///< all operands
   Dims shape_;
   std::vector<Register> registers_;
 };
+
+/// The largest error over what is allowed.
+double worst_error(const ChainSample& sample, const Outcome& outcome, std::span<const int> trials) {
+  double worst = 0;
+  for (std::size_t o = 0; o < sample.out.size(); ++o) {
+    const Register& r = sample.result(static_cast<int>(o));
+    const std::size_t n = r.value.size() / kTrials;
+    for (std::size_t i = 0; i < outcome.out[o].size(); ++i) {
+      const std::size_t at = trials[i / n] * n + i % n;
+      const double error = std::abs(outcome.out[o][i] - r.value[at]) / (2 * r.error[at] + 1e-37);
+      worst = error <= worst ? worst : error;
+    }
+  }
+  return worst;
+}
+
+ElementwiseChain chain_of(const ElementwisePattern& pattern) {
+  ElementwiseChain chain;
+  chain.inputs = pattern.inputs, chain.instructions = pattern.instructions, chain.outputs = pattern.outputs;
+  for (int i = 0; i < pattern.instructions; ++i) chain.code[i] = {pattern.code[i].op, pattern.code[i].x, pattern.code[i].y, 0, 0};
+  for (int o = 0; o < pattern.outputs; ++o) chain.result[o] = pattern.result[o];
+  return chain;
+}
 
 }  // namespace
 
 TEST_CASE("random elementwise chains against the references", "[parity]") {
   for (DType dtype : {DType::f32, DType::f64})
     for (std::uint64_t seed = 1; seed <= 80; ++seed) {
-      const RandomChain random(seed, dtype);
+      const ChainSample random(seed, dtype);
       for (const Kernel& kernel : all_kernels_of("elementwise_chain", dtype)) {
-        if (kernel.isa == Isa::cuda) continue;  // single ops
+        if (kernel.isa == Isa::cuda) continue;  // a closed list
         Bits bits;
         CAPTURE(seed, describe(kernel));
         for (std::int64_t places : {kernel.lanes == 1 ? 3 : 2 * kernel.lanes, kernel.lanes}) {
@@ -201,18 +252,80 @@ TEST_CASE("random elementwise chains against the references", "[parity]") {
           REQUIRE(outcome.declined == "");
           CHECK(outcome.fault == "");
           CHECK(bits.differs(outcome, trials) == -1);
-          double worst = 0;  // error over what is allowed
-          for (std::size_t o = 0; o < random.out.size(); ++o) {
-            const Register& r = random.result(static_cast<int>(o));
-            const std::size_t n = r.value.size() / kTrials;
-            for (std::size_t i = 0; i < outcome.out[o].size(); ++i) {
-              const std::size_t at = trials[i / n] * n + i % n;
-              const double error = std::abs(outcome.out[o][i] - r.value[at]) / (2 * r.error[at] + 1e-37);
-              worst = error <= worst ? worst : error;
-            }
-          }
-          CHECK(worst <= 1);
+          CHECK(worst_error(random, outcome, trials) <= 1);
         }
       }
     }
+}
+
+TEST_CASE("the chains of a device against the references, in any order of threads", "[parity][emulated]") {
+  struct Settings {
+    gi::emu::Config before = gi::emu::config();
+    ~Settings() { gi::emu::config() = before; }
+  } settings;
+  for (DType dtype : {DType::f32, DType::f64})
+    for (int p = 0; p < (dtype == DType::f32 ? kTensorPatterns : kAllPatterns); ++p)
+      for (std::uint64_t seed = 1; seed <= (dtype == DType::f32 ? 12 : 4); ++seed) {
+        const ChainSample sample(1000 * p + seed, dtype, elementwise_pattern(p));
+        for (const Kernel& kernel : kernels_of("elementwise_chain", Isa::cuda, dtype, 1)) {
+          Bits bits;
+          CAPTURE(p, seed, describe(kernel));
+          for (const auto& [places, order] : {std::pair{3, gi::emu::Order::forward}, std::pair{3, gi::emu::Order::reverse},
+                                              std::pair{1, gi::emu::Order::shuffled}}) {
+            gi::emu::config() = {.order = order, .seed = seed};
+            const std::vector<int> trials = trials_at(places, kTrials);
+            const Outcome outcome = run_kernel(kernel, &sample.chain, sample.in, sample.out, trials);
+            REQUIRE(outcome.declined == "");
+            CHECK(outcome.fault == "");
+            CHECK(bits.differs(outcome, trials) == -1);
+            CHECK(worst_error(sample, outcome, trials) <= 1);
+          }
+        }
+      }
+}
+
+TEST_CASE("every pattern reads what is there and is the first to match its chain", "[unit]") {
+  for (int p = 0; p < kAllPatterns; ++p) {
+    const ElementwisePattern& pattern = elementwise_pattern(p);
+    CAPTURE(p);
+    std::vector<int> reads(pattern.inputs + pattern.instructions, 0);
+    for (int i = 0; i < pattern.instructions; ++i)
+      for (int operand = 0; operand < arity(pattern.code[i].op); ++operand) {
+        const int r = operand == 0 ? pattern.code[i].x : pattern.code[i].y;
+        REQUIRE(r < pattern.inputs + i);
+        ++reads[r];
+      }
+    for (int o = 0; o < pattern.outputs; ++o) {
+      REQUIRE(pattern.result[o] >= pattern.inputs);  // what is an operand itself needs no kernel
+      ++reads[pattern.result[o]];
+    }
+    CHECK(std::all_of(reads.begin(), reads.end(), [](int n) { return n > 0; }));
+    ElementwiseMatch match;
+    CHECK(find_pattern(chain_of(pattern), kAllPatterns, match) == p);
+  }
+}
+
+TEST_CASE("a pattern takes a chain's operands in any order and number, its results in any order", "[unit]") {
+  using namespace gi::kernels::patterns;
+  const ElementwisePattern pattern{4, {mul(0, 1), mul(2, 3), add(4, 5), scale(6)}, {6, 7}};
+  ElementwiseMatch match;
+  const auto try_chain = [&](const ElementwisePattern& of) { return matches(pattern, chain_of(of), match); };
+  REQUIRE(try_chain(pattern));
+  CHECK((match.input[0] == 0 && match.input[3] == 3 && match.output[0] == 0));
+  REQUIRE(try_chain({4, {mul(3, 2), mul(1, 0), add(5, 4), scale(6)}, {7, 6}}));
+  CHECK((match.input[0] == 3 && match.input[3] == 0));
+  CHECK((match.output[0] == 1 && match.output[1] == 0));
+  REQUIRE(try_chain({2, {mul(0, 0), mul(1, 0), add(2, 3), scale(4)}, {4, 5}}));
+  CHECK((match.input[0] == 0 && match.input[1] == 0 && match.input[2] == 1 && match.input[3] == 0));
+
+  CHECK(!try_chain({4, {mul(0, 1), mul(2, 3), add(4, 5), scale(6)}, {7}}));     // too few results
+  CHECK(!try_chain({4, {mul(0, 1), mul(2, 3), add(4, 5), scale(6)}, {5, 7}}));  // another one
+  CHECK(!try_chain({4, {mul(0, 1), mul(2, 3), add(4, 4), scale(6)}, {6, 7}}));  // another instruction's result
+  CHECK(!try_chain({4, {mul(0, 1), mul(2, 3), sub(4, 5), scale(6)}, {6, 7}}));  // another op
+  CHECK(!try_chain({3, {mul(0, 1), mul(2, 3), add(3, 4), scale(5)}, {5, 6}}));  // an instruction's result for an operand
+  CHECK(!matches({2, {sub(0, 1)}, {2}}, chain_of({2, {sub(1, 0), scale(2)}, {2, 3}}), match));
+  REQUIRE(matches({2, {sub(0, 1)}, {2}}, chain_of({2, {sub(1, 0)}, {2}}), match));  // the operands' numbers mean nothing
+  CHECK((match.input[0] == 1 && match.input[1] == 0));
+  const ElementwisePattern square{1, {mul(0, 0)}, {1}};
+  CHECK(!matches(square, chain_of({2, {mul(0, 1)}, {2}}), match));
 }
