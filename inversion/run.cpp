@@ -170,7 +170,8 @@ void AttackRun::compile(std::int64_t per_chunk) {
   plan_ = std::make_unique<Plan>(Plan::compile(program, {.dtype = options_.dtype,
                                                          .device = options_.device,
                                                          .lanes = options_.device != nullptr ? 1 : per_chunk,
-                                                         .force = options_.force}));
+                                                         .force = options_.force,
+                                                         .choices = options_.choices}));
 }
 
 std::int64_t AttackRun::curve_every() const { return std::max<std::int64_t>(1, attack_.steps / 100); }

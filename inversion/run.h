@@ -41,8 +41,10 @@ struct RunOptions {
   std::int64_t lanes = 0;
   std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine or the device can give
   std::map<std::string, std::string> force;  ///< PlanOptions::force
-  std::filesystem::path journal;             ///< folder; empty: none
-  bool resume = false;                       ///< go on with a journal, if there is one
+  /// PlanOptions::choices
+  std::map<std::string, std::string> choices;
+  std::filesystem::path journal;  ///< folder; empty: none
+  bool resume = false;            ///< go on with a journal, if there is one
   double checkpoint_seconds = 60;
   std::int64_t progress_every = 10;               ///< iterations between calls of `progress`
   std::function<void(const Progress&)> progress;  ///< one call at a time, from any thread

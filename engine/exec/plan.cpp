@@ -14,6 +14,7 @@ std::size_t Plan::block_bytes(Memory memory) const {
 
 std::size_t Plan::workspace_bytes() const {
   std::size_t total = scratch_bytes_;
+  if (isa() == kernels::Isa::cuda) total += block_bytes(Memory::constant);  // the CPU reads the Plan's own
   for (Memory m : {Memory::input, Memory::state, Memory::kept, Memory::arena}) total += block_bytes(m);
   return total;
 }

@@ -26,6 +26,9 @@ struct PlanOptions {
   std::int64_t lanes = 0;
   /// op -> kernel name: that kernel or an error. "winograd" -> "no", "2", "4": winograd_choice.h.
   std::map<std::string, std::string> force;
+  /// step_key -> kernel name: that kernel or an error, for steps whose op is not forced. Steps that a Program does not have do not
+  /// matter.
+  std::map<std::string, std::string> choices;
   bool fuse = true;  ///< elementwise chains and pairs; off only to compare in tests
 };
 
@@ -33,7 +36,8 @@ struct PlanOptions {
 class Plan {
  public:
   /// The Tensors of the Program's constants must outlive the Plan, unless that is for a device.
-  /// Errors UsageError: lanes that do not divide T, a forced kernel that does not serve; gi::Error: an op without a kernel.
+  /// Errors UsageError: lanes that do not divide T, a forced or chosen kernel that does not serve; gi::Error: an op without a
+  /// kernel.
   static Plan compile(const Program& program, const PlanOptions& options = {});
 
   /// borrowed: a constant that lies in the Program's Tensor as the Plan wants it; `offset` is then its address.
@@ -76,6 +80,8 @@ class Plan {
   std::int64_t lanes() const { return lanes_; }
   DType dtype() const { return options_.dtype; }
   kernels::Isa isa() const { return options_.isa; }
+  /// What it was compiled with, but for the device.
+  const PlanOptions& options() const { return options_; }
 
   /// Steps that depend on constants and inputs only: run once after those were set.
   std::span<const Step> setup() const { return setup_; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/core/error.h"
+#include "engine/exec/step_key.h"
 #include "engine/exec/winograd_choice.h"
 #include "engine/graph/op_def.h"
 #include "engine/passes/analysis.h"
@@ -126,8 +127,32 @@ void PlanBuilder::emit(const Cluster& cluster) {
     r.store = new_store(iterates && !published(id) ? Memory::arena : Memory::kept, bytes_of(r.layout));
     values.out.push_back(roots_[id] = r);
   }
-  const DType dtype = step.chain ? dtype_of(g_.node(last).shape) : plan_.options_.dtype;
-  add_step(std::move(step), op, dtype, std::move(values));
+  add_step(std::move(step), op_of(cluster), dtype_of(cluster), std::move(values));
+}
+
+std::string_view PlanBuilder::op_of(const Cluster& cluster) const {
+  return cluster.kind == Cluster::Kind::chain ? "elementwise_chain" : std::string_view(g_.node(cluster.nodes[0]).op->name);
+}
+
+DType PlanBuilder::dtype_of(const Cluster& cluster) const {
+  return cluster.kind == Cluster::Kind::chain ? dtype_of(g_.node(cluster.nodes[0]).shape) : plan_.options_.dtype;
+}
+
+bool PlanBuilder::has_kernel(const Cluster& cluster) const {
+  const NodeId last = cluster.nodes.back();
+  const bool uniform = uniform_[last] != 0;
+  std::vector<NodeId> operands, results;
+  const Plan::Step step = step_of(cluster, operands, results);
+  std::vector<ConstView> in;
+  std::vector<kernels::View> out;
+  for (NodeId id : operands) in.push_back({own_layout(g_.node(id).shape, uniform_[id] != 0), nullptr});
+  for (NodeId id : results) out.push_back({own_layout(g_.node(id).shape, uniform), nullptr});
+  const kernels::Problem problem{step.attrs_data(), in, out};
+  const std::int64_t lanes = uniform ? 1 : plan_.lanes_;
+  return std::ranges::any_of(kernels_of(plan_.options_), [&](const Kernel& k) {
+    return op_of(cluster) == k.op && k.dtype == dtype_of(cluster) && k.lanes == lanes && !k.on_request &&
+           (k.declines == nullptr || k.declines(problem) == nullptr);
+  });
 }
 
 void PlanBuilder::add_step(Plan::Step step, std::string_view op, DType dtype, StepValues values) {
@@ -266,6 +291,7 @@ std::string PlanBuilder::describe(const Cluster& cluster, const std::vector<Node
   for (NodeId id : results) out.push_back(g_.node(id).shape.str());
   for (NodeId id : cluster.nodes) ops.emplace_back(g_.node(id).op->name);
   if (cluster.kind == Cluster::Kind::pair) ops = {ops[0] + " pair"};
+  if (cluster.kind == Cluster::Kind::dots) ops.resize(1), in = {fmt::format("{} pairs", operands.size() / 2)};
   return fmt::format("{} {} -> {}", fmt::join(ops, "+"), fmt::join(in, " "), fmt::join(out, " "));
 }
 

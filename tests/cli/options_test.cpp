@@ -61,6 +61,10 @@ TEST_CASE("wrong options end with code 2 and say what was expected", "[cli]") {
       {{"--gradient", "g.safetensors"}, "pictures and --gradient do not go together"},
       {{"--fresh-networks", "--weights", "w"}, "--fresh-networks: draws a network for every victim"},
       {{"--resume", "--checkpoint-every", "0"}, "--resume: needs a journal"},
+      {{"--tune", "a.json", "--plan-file", "a.json"}, "--plan-file: goes without --tune"},
+      {{"--tune", "a.json", "--resume"}, "--tune: would change the run that --resume goes on with\n  hint: --plan-file a.json"},
+      {{"--plan-file", "a.json", "--evaluate", "c.safetensors"}, "--evaluate: runs another plan than the attack"},
+      {{"--tune-seconds", "0"}, "--tune-seconds: expected a number from 1"},
       {{"--unheard-of"}, "--unheard-of"},
   };
   for (const Case& c : cases) {

@@ -12,6 +12,7 @@
 #include "tools/gi_invert/progress.h"
 #include "tools/gi_invert/scene.h"
 #include "tools/gi_invert/score.h"
+#include "tools/gi_invert/tuning.h"
 
 namespace gi::tools {
 namespace {
@@ -55,7 +56,7 @@ int attack(const Settings& s, Device* device) {
   ProgressLine line;
   options.stop = &stop_on_signal();
   options.progress = [&line](const inversion::Progress& p) { line.show(p); };
-  inversion::AttackRun attack(scene.problem, s.attack, options);
+  inversion::AttackRun attack = prepared_run(scene.problem, s, options);
   Timings timings{.plan_seconds = seconds_since(plan_start), .client_seconds = scene.client_seconds};
   const inversion::RunResult run = attack.execute();
   line.finish();

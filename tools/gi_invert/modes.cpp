@@ -12,6 +12,7 @@
 #include "tools/gi_invert/outputs.h"
 #include "tools/gi_invert/progress.h"
 #include "tools/gi_invert/scene.h"
+#include "tools/gi_invert/tuning.h"
 
 namespace gi::tools {
 
@@ -58,7 +59,7 @@ void explain_plan(const Settings& s, Device* device) {
   inversion::RunOptions options = run_options(s, device);
   options.journal.clear();
   options.resume = false;
-  const inversion::AttackRun run(problem, s.attack, options);
+  const inversion::AttackRun run = prepared_run(problem, s, options);
   const Plan& plan = run.plan();
   // LeNetZhu, MLP, ConvNet64 and ResNets were seen at 30 to 77 %, mostly 40 to 70 %, of their steps' ceilings, with every
   // instruction set, dtype and number of lanes (one thread of an AMD EPYC): a guess, no promise.

@@ -87,6 +87,10 @@ void write_report(const std::filesystem::path& folder, const Settings& settings,
                 {"unshared_bytes", plan.unshared_bytes()},
                 {"workspace_bytes", plan.workspace_bytes()}}},
               {"hashes", scene.hashes}};
+  if (const std::string& file = settings.kernels_file(); !file.empty()) {
+    report["plan"]["file"] = file;
+    report["hashes"].update(hash_files({file}));
+  }
   Json& list = report["images"] = Json::array();
   for (const ImageResult& image : images) list.push_back(image_json(scene, run, image));
 

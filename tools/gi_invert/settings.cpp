@@ -42,6 +42,11 @@ void check(const Settings& s) {
   if (!s.truth.empty() && s.both_sides()) throw UsageError("--truth: goes with --gradient; a given picture is its own truth");
   if (s.fresh_networks && (!s.network.weights.empty() || !s.both_sides()))
     throw UsageError("--fresh-networks: draws a network for every victim and goes with pictures, without --weights and --gradient");
+  if (!s.tune.empty() && !s.plan_file.empty()) throw UsageError("--plan-file: goes without --tune, which writes one");
+  if (!s.tune.empty() && s.resume)
+    throw UsageError(fmt::format("--tune: would change the run that --resume goes on with\n  hint: --plan-file {}", s.tune));
+  if (!s.evaluate.empty() && !(s.tune + s.plan_file).empty())
+    throw UsageError("--evaluate: runs another plan than the attack, without --tune and --plan-file");
   if (s.resume && s.checkpoint_every == 0) throw UsageError("--resume: needs a journal, --checkpoint-every 0 keeps none");
 }
 
@@ -108,6 +113,11 @@ Settings parse_settings(int argc, char** argv) {
                   "OP=KERNEL: this kernel and no other, as --explain-plan names them; winograd=no, 2 or 4: that tile for all 3x3 "
                   "convolutions")
             ->type_name("OP=KERNEL"));
+  in(g, app.add_option("--tune", s.tune,
+                       "Measure all kernels that serve each step, write the choice to this plan file and go on with it")
+            ->type_name("FILE"));
+  in(g, add_real(app, "--tune-seconds", s.tune_seconds, 1, 1e9, "After which --tune begins no further step"));
+  in(g, app.add_option("--plan-file", s.plan_file, "The kernels that --tune chose")->type_name("FILE"));
   in(g, add_real(app, "--checkpoint-every", s.checkpoint_every, 0, 1e9, "Seconds between savings of the journal; 0: no journal"));
   in(g, app.add_flag("--resume", s.resume, "Go on with the run whose journal is in the output folder, if there is one"));
   in(g, app.add_flag("--profile", s.profile,

@@ -27,10 +27,13 @@ struct Settings {
   std::int64_t threads = 0, lanes = 0, memory_mib = 0;
   double checkpoint_every = 60;
   std::vector<std::string> impl;
-  std::string evaluate;
+  std::string evaluate, tune, plan_file;
+  double tune_seconds = 300;
   bool explain_plan = false, list_models = false, resume = false, profile = false, debug = false;
   std::string output = "gi_invert_out";
 
+  /// The plan file, read or written; empty: none.
+  const std::string& kernels_file() const { return tune.empty() ? plan_file : tune; }
   bool both_sides() const { return gradients.empty(); }
   DType number_type() const { return dtype == "f64" ? DType::f64 : DType::f32; }
 };
