@@ -9,6 +9,8 @@
 #include <string>
 
 #include "bench/population.h"
+#include "engine/core/error.h"
+#include "engine/device/cuda_device.h"
 
 namespace {
 
@@ -16,7 +18,7 @@ using gi::DType;
 using gi::bench::Population;
 
 struct Options : gi::bench::PopulationOptions {
-  std::string mode_name = "eval", dtype_name = "f32";
+  std::string mode_name = "eval", dtype_name = "f32", device_name = "cpu";
   std::int64_t steps = 0, blocks = 5;
   double seconds = 3;
   bool explain = false;
@@ -28,6 +30,12 @@ std::int64_t peak_memory_bytes() {
   for (std::string line; std::getline(status, line);)
     if (line.starts_with("VmHWM:")) return 1024 * std::stoll(line.substr(6));
   return 0;
+}
+
+/// How many steps round what they multiply.
+std::int64_t tf32_steps(const gi::Plan& plan) {
+  return std::ranges::count_if(plan.iteration(),
+                               [](const auto& step) { return std::string_view(step.kernel->name).ends_with("_tf32"); });
 }
 
 nlohmann::json measure(const Options& options) {
@@ -47,6 +55,8 @@ nlohmann::json measure(const Options& options) {
           {"model", options.model},
           {"mode", options.mode_name},
           {"dtype", options.dtype_name},
+          {"tf32_steps", tf32_steps(plan)},
+          {"device", options.device != nullptr ? options.device->name() : "cpu"},
           {"isa", gi::kernels::kIsaNames[static_cast<std::size_t>(plan.isa())]},
           {"trials", options.trials},
           {"chunk", population.chunk()},
@@ -77,8 +87,14 @@ int main(int argc, char** argv) {
   app.add_option("--weights", options.weights, "safetensors; default: drawn from seed 42");
   app.add_option("--mode", options.mode_name)->check(CLI::IsMember({"eval", "train"}))->capture_default_str();
   app.add_option("--dtype", options.dtype_name)->check(CLI::IsMember({"f32", "f64"}))->capture_default_str();
+  app.add_option("--device", options.device_name, "where it runs: the CPU, or the first CUDA device")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_flag("--tf32", options.tf32, "products of f32 on a CUDA device may round their factors to TF32");
   app.add_option("--trials", options.trials, "size of the population")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--chunk", options.chunk, "trials of one Plan; default: one pack where that divides --trials, else all");
+  app.add_option(
+      "--chunk", options.chunk,
+      "trials of one Plan; default: one pack where that divides --trials, else all; of a device, as many as it has memory for");
   app.add_option("--lanes", options.lanes, "trials side by side; 0: the Plan chooses")->capture_default_str();
   app.add_flag("--victims", options.victims, "every trial of a chunk has a gradient of its own; else they are restarts of one");
   app.add_option("--batch", options.batch, "images a trial")->check(CLI::PositiveNumber)->capture_default_str();
@@ -93,9 +109,12 @@ int main(int argc, char** argv) {
   options.mode = options.mode_name == "train" ? gi::models::Mode::train : gi::models::Mode::eval;
   options.dtype = options.dtype_name == "f64" ? DType::f64 : DType::f32;
   try {
+    std::unique_ptr<gi::Device> device;
+    if (options.device_name == "cuda") device = gi::open_cuda_device();
+    options.device = device.get();
     std::printf("%s\n", measure(options).dump().c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gi_bench_iteration: error: %s\n", error.what());
-    return 1;
+    return dynamic_cast<const gi::DeviceError*>(&error) != nullptr ? 3 : 1;
   }
 }

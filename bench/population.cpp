@@ -7,9 +7,12 @@
 #include <barrier>
 #include <chrono>
 #include <ctime>
+#include <limits>
+#include <map>
 #include <thread>
 
 #include "engine/core/error.h"
+#include "engine/exec/step_key.h"
 #include "inversion/attack.h"
 #include "inversion/client.h"
 #include "models/normalization.h"
@@ -23,9 +26,60 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+std::int64_t victims_of(const PopulationOptions& options, std::int64_t chunk) { return options.victims ? chunk : 1; }
+
+inversion::AttackOptions attack_of(const PopulationOptions& options, std::int64_t chunk) {
+  return {.steps = 1'000'000, .restarts = chunk / victims_of(options, chunk)};
+}
+
+/// For PlanOptions::choices.
+std::map<std::string, std::string> tf32_choices(const Plan& plan, const Device& device) {
+  std::map<std::string, std::string> choices;
+  for (const Plan::Step& step : plan.iteration()) {
+    std::vector<kernels::ConstView> in;
+    std::vector<kernels::View> out;
+    for (const Plan::Operand& o : step.in) in.push_back({o.layout});
+    for (const Plan::Operand& o : step.out) out.push_back({o.layout});
+    for (const kernels::Kernel& k : device.kernels()) {
+      const std::string_view name = k.name;
+      if (std::string_view(k.op) != step.kernel->op || k.dtype != step.kernel->dtype) continue;
+      if (!name.starts_with("cuda_") || !name.ends_with("_tf32")) continue;
+      if (k.declines == nullptr || k.declines({step.attrs_data(), in, out}) == nullptr) choices.emplace(step_key(step), name);
+    }
+  }
+  return choices;
+}
+
+Plan plan_of(const inversion::Problem& problem, const PopulationOptions& options, std::int64_t chunk) {
+  const Program program = inversion::attack_program(problem, attack_of(options, chunk), chunk);
+  PlanOptions plan{.dtype = options.dtype, .isa = options.isa, .device = options.device, .lanes = options.lanes};
+  if (options.tf32 && options.device != nullptr) plan.choices = tf32_choices(Plan::compile(program, plan), *options.device);
+  return Plan::compile(program, plan);
+}
+
+/// Numbers of a Plan's largest value.
+std::int64_t largest_value(const Plan& plan) {
+  std::int64_t most = 1;
+  for (const Plan::Step& step : plan.iteration())
+    for (const Plan::Operand& o : step.out) most = std::max(most, o.layout.count());
+  return most;
+}
+
+/// The most trials that divide all, whose memory the device has and whose values its kernels can count in int.
+std::int64_t chunk_on_device(const PopulationOptions& options) {
+  const Plan of_one = plan_of(silent_problem(options, 1), options, 1);
+  const auto memory = static_cast<std::int64_t>(options.device->free_memory() / 10 * 9 / of_one.workspace_bytes());
+  const std::int64_t most = std::min(memory, std::numeric_limits<int>::max() / largest_value(of_one));
+  std::int64_t chunk = std::clamp<std::int64_t>(most, 1, options.trials);
+  while (options.trials % chunk != 0) --chunk;
+  return chunk;
+}
+
 std::int64_t chunk_of(const PopulationOptions& options) {
   const std::int64_t lanes = kernels::pack_lanes(options.isa);
-  const std::int64_t chunk = options.chunk > 0 ? options.chunk : options.trials % lanes == 0 ? lanes : options.trials;
+  std::int64_t chunk = options.chunk;
+  if (chunk == 0 && options.device != nullptr) chunk = chunk_on_device(options);
+  else if (chunk == 0) chunk = options.trials % lanes == 0 ? lanes : options.trials;
   if (options.trials % chunk != 0) throw UsageError(fmt::format("--chunk: {} does not divide --trials {}", chunk, options.trials));
   return chunk;
 }
@@ -64,22 +118,26 @@ inversion::Problem silent_problem(const PopulationOptions& options, std::int64_t
 }
 
 Population::Population(const PopulationOptions& options)
-    : chunk_(chunk_of(options)), chunks_(options.trials / chunk_), problem_(make_problem(options, options.victims ? chunk_ : 1)) {
-  const inversion::AttackOptions attack{.steps = 1'000'000, .restarts = options.victims ? 1 : chunk_};
-  plan_ = std::make_unique<Plan>(Plan::compile(inversion::attack_program(problem_, attack, chunk_),
-                                               {.dtype = options.dtype, .isa = options.isa, .lanes = options.lanes}));
+    : device_(options.device),
+      chunk_(chunk_of(options)),
+      chunks_(options.trials / chunk_),
+      problem_(make_problem(options, victims_of(options, chunk_))),
+      plan_(std::make_unique<Plan>(plan_of(problem_, options, chunk_))) {
+  const inversion::AttackOptions attack = attack_of(options, chunk_);
   std::vector<inversion::TrialId> ids;
   for (std::int64_t t = 0; t < chunk_; ++t) ids.push_back(options.victims ? inversion::TrialId{t, 0} : inversion::TrialId{0, t});
-  const std::int64_t threads = std::min(options.threads, chunks_);
+  const std::int64_t threads = device_ != nullptr ? 1 : std::min(options.threads, chunks_);
   for (std::int64_t thread = 0; thread < threads; ++thread) {
-    Workspace& workspace =
-        *workspaces_.emplace_back(std::make_unique<Workspace>(*plan_, static_cast<int>(options.threads / threads)));
+    Workspace& workspace = *workspaces_.emplace_back(
+        device_ != nullptr ? std::make_unique<Workspace>(*plan_, *device_)
+                           : std::make_unique<Workspace>(*plan_, static_cast<int>(options.threads / threads)));
     inversion::bind_attack_inputs(problem_, attack, ids,
                                   [&](const std::string& name, const Tensor& value) { workspace.set(name, value); });
     for (const auto& [name, tensor] : inversion::attack_start(problem_, attack, ids)) workspace.set(name, tensor);
     workspace.run();  // constants, inputs
   }
   first_cost_ = workspaces_.front()->get("cost").at(0);
+  if (device_ != nullptr) run(1);  // what the others replay
 }
 
 Population::Time Population::run(std::int64_t steps) {
@@ -100,6 +158,7 @@ Population::Time Population::run(std::int64_t steps) {
   for (std::int64_t thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);
   work(0);
   for (std::thread& other : others) other.join();
+  if (device_ != nullptr) device_->synchronize();
   const double wall = std::chrono::duration<double>(Clock::now() - begin).count();
   return {wall / static_cast<double>(steps),
           static_cast<double>(std::clock() - processor) / CLOCKS_PER_SEC / static_cast<double>(steps)};

@@ -1,6 +1,7 @@
-// The attack on noise, set up to be timed: a Plan, and a Workspace for every thread.
+// The attack on noise, set up to be timed: a Plan, and a Workspace for every thread or for the device.
 //
-// A population is run as gi_invert runs it: in chunks of trials, every thread taking whole chunks through its own Workspace.
+// A population is run as gi_invert runs it: in chunks of trials, every thread taking whole chunks through its own Workspace, a
+// device all of them through one.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,14 @@ struct PopulationOptions {
   DType dtype = DType::f32;
   kernels::Isa isa = kernels::best_isa();
   std::int64_t trials = 1;
-  std::int64_t chunk = 0;  ///< trials of one Plan; 0: one pack where that divides `trials`, else all
+  std::int64_t chunk = 0;  ///< trials of one Plan; 0: one pack where that divides `trials`, else all; see `device`
   std::int64_t lanes = 0;  ///< 0: the Plan chooses
   std::int64_t batch = 1, threads = 1;
   bool victims = false;  ///< every trial of a chunk has a gradient of its own; else they are restarts of one
+  /// Where it runs instead of the CPU, with as many trials at once as divide all and fit; must outlive the Population. `threads`
+  /// and `isa` mean nothing then.
+  Device* device = nullptr;
+  bool tf32 = false;  ///< of a device: products of f32 by TF32 where a kernel of ours ("cuda_..._tf32") serves
 };
 
 /// A network with its usual normalisation and `victims` clients that have sent nothing yet: enough to build a Program of.
@@ -31,14 +36,15 @@ inversion::Problem silent_problem(const PopulationOptions& options, std::int64_t
 
 class Population {
  public:
-  /// Errors UsageError: a chunk that does not divide the trials; what the network, its file and the Plan throw.
+  /// On a device all but the replaying is done here, so that run() only replays.
+  /// Errors UsageError: a chunk that does not divide the trials; what the network, its file, the Plan and the device throw.
   explicit Population(const PopulationOptions& options);
 
   struct Time {
     double wall = 0, processor = 0;  ///< seconds; the processor's of all threads
     bool operator<(const Time& other) const { return wall < other.wall; }
   };
-  /// All chunks go through `steps` iterations each; the time of it divided by `steps`.
+  /// All chunks go through `steps` iterations each, a device's without waiting in between; the time of it divided by `steps`.
   Time run(std::int64_t steps);
 
   const Plan& plan() const { return *plan_; }
@@ -48,6 +54,7 @@ class Population {
   double first_cost() const { return first_cost_; }
 
  private:
+  Device* device_;
   std::int64_t chunk_, chunks_;
   inversion::Problem problem_;
   std::unique_ptr<Plan> plan_;

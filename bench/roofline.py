@@ -2,10 +2,11 @@
 """Draws what gi_bench measured under the ceilings it measured, as an SVG that names a point when the mouse is over it.
 
     gi_bench --filter='f32x1/resnet18' --benchmark_out=new.json
-    bench/roofline.py new.json roofline.svg [--filter REGEX]
+    bench/roofline.py new.json roofline.svg [--filter REGEX] [--device cpu|cuda]
 
 A point is a row of kernels: operations per byte (each operand read or written once) against GFLOP/s, the best of its repetitions.
-Lines are the bandwidths of the levels of memory and the rate of multiply-adds.
+Lines are the bandwidths of the levels of memory and the rate of multiply-adds: of the CPU, or of the device where rows of one were
+measured.
 """
 import argparse
 import html
@@ -21,7 +22,7 @@ FAMILIES = ["conv2d", "matmul", "winograd", "elementwise", "batchnorm", "pool", 
 
 def family(name):
     op, kernel = name.split("/")[:2]
-    if kernel == "blocks":  # single elementwise ops are rows of their own names
+    if kernel in ("blocks", "cuda_patterns"):  # single elementwise ops are rows of their own names
         return "elementwise"
     if op.startswith(("conv2d", "matmul", "winograd", "elementwise", "batchnorm")):
         return next(f for f in FAMILIES if op.startswith(f))
@@ -30,31 +31,33 @@ def family(name):
     return "reduce" if op in ("dot", "sum_to") else "other"
 
 
-def read(path, wanted):
+def read(path, wanted, device):
     try:
         content = json.loads(pathlib.Path(path).read_text())
         context, points = content["context"], {}
+        on_device = "device" in context if device is None else device == "cuda"
         for row in content["benchmarks"]:
             name = row["run_name"]
             if row.get("run_type") != "iteration" or row.get("error_occurred"):
                 continue  # an aggregate, or a row that was skipped
-            if name.startswith("iteration/") or not re.search(wanted, name):
+            if name.startswith("iteration/") or name.endswith("/manual_time") != on_device or not re.search(wanted, name):
                 continue
             # Rates over all runs of a row; the best run did as much in least_seconds / best_share.
-            seconds = row["cpu_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[row["time_unit"]]
+            seconds = row["real_time" if on_device else "cpu_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[row["time_unit"]]
             flops, bytes_ = row["gflops"] * seconds, row["gbytes"] * seconds  # in 1e9
             if flops <= 0 or bytes_ <= 0:
                 continue
             rate = flops / (row["least_seconds"] / row["best_share"])
             points[name] = max(points.get(name, (0, 0)), (rate, flops / bytes_))
-        ceilings = {key.removeprefix("ceiling "): float(value) for key, value in context.items() if key.startswith("ceiling ")}
+        prefix = "device ceiling " if on_device else "ceiling "
+        ceilings = {key.removeprefix(prefix): float(value) for key, value in context.items() if key.startswith(prefix)}
         if not ceilings:
-            raise KeyError("ceiling ...")
+            raise KeyError(f"{prefix}...")
     except (OSError, ValueError, KeyError, TypeError, re.error) as error:
         raise SystemExit(f"roofline.py: error: {path}: no output of gi_bench: {error!r}")
     if not points:
         raise SystemExit(f"roofline.py: error: {path}: no row of a kernel matches '{wanted}'")
-    return context.get("isa", ""), ceilings, points
+    return context.get("device" if on_device else "isa", ""), ceilings, points
 
 
 class Axis:
@@ -70,7 +73,7 @@ class Axis:
         return [10.0**e for e in range(self.low, self.high + 1)]
 
 
-def draw(isa, ceilings, points):
+def draw(machine, ceilings, points):
     peaks = {key: value for key, value in ceilings.items() if key.endswith("GFLOP/s")}
     bandwidths = {key: value for key, value in ceilings.items() if key.endswith("GB/s")}
     rates, intensities = [rate for rate, _ in points.values()], [i for _, i in points.values()]
@@ -78,7 +81,7 @@ def draw(isa, ceilings, points):
     y = Axis(min(rates) / 1.5, max(peaks.values()) * 1.5, HEIGHT - BOTTOM, TOP)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-           f'<text x="{LEFT}" y="28" font-size="17">{len(points)} kernels under the ceilings of this machine ({html.escape(isa)})</text>']
+           f'<text x="{LEFT}" y="28" font-size="17">{len(points)} kernels under the ceilings of this machine ({html.escape(machine)})</text>']
 
     def line(x1, y1, x2, y2, style):
         out.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {style}/>')
@@ -123,9 +126,10 @@ def main():
     parser.add_argument("measured")
     parser.add_argument("picture")
     parser.add_argument("--filter", default="", help="only rows whose names match this regular expression")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="whose rows; default: cuda where the file has some")
     options = parser.parse_args()
-    isa, ceilings, points = read(options.measured, options.filter)
-    pathlib.Path(options.picture).write_text(draw(isa, ceilings, points))
+    machine, ceilings, points = read(options.measured, options.filter, options.device)
+    pathlib.Path(options.picture).write_text(draw(machine, ceilings, points))
     print(f"{options.picture}: {len(points)} kernels")
 
 

@@ -5,7 +5,6 @@
 
 #include <map>
 
-#include "bench/population.h"
 #include "bench/workload.h"
 #include "inversion/attack.h"
 #include "kernels/conv2d/conv2d.h"
@@ -22,14 +21,14 @@ constexpr Network kNetworks[] = {
     {"resnet20", "resnet20", false, 1},
     {"resnet20 train, batch 8", "resnet20", true, 8},
     {"convnet64", "convnet64", false, 1},
-    {"resnet18", "resnet18-imagenet", false, 1},
+    {"resnet18", "resnet18-imagenet", false, 1, {1, 8}},
 };
 
 std::string extents(const Layout& l) {
   return fmt::format("{}", fmt::join(l.dims.begin() + (l.rank > 1 ? 1 : 0), l.dims.begin() + l.rank, "x"));
 }
 
-/// Which operands the trials share, where trials lie side by side.
+/// Which operands the trials share, where there are several.
 std::string sharing(const Workload& w, bool convolution) {
   std::string text;
   for (std::size_t i = 0; i < w.in.size(); ++i)
@@ -57,7 +56,7 @@ std::string describe(const Workload& w) {
     text = fmt::format("{} to {}", fmt::join(in, " by "), extents(w.out[0]));
   }
   if (!w.chain && w.in.size() == 4) text += ", pair";
-  if (w.lanes > 1 && !w.chain) text += sharing(w, convolution);
+  if (w.trials() > 1 && !w.chain) text += sharing(w, convolution);
   return text;
 }
 
@@ -76,11 +75,13 @@ std::string identity(const Workload& w) {
 
 std::span<const Network> networks() { return kNetworks; }
 
-std::vector<Workload> step_workloads(const Network& network, DType dtype, std::int64_t lanes, kernels::Isa isa) {
-  const PopulationOptions options{
-      .model = network.model, .mode = network.train ? models::Mode::train : models::Mode::eval, .batch = network.batch};
-  const inversion::Problem problem = silent_problem(options, 1);
-  const Program program = inversion::attack_program(problem, {.restarts = lanes}, lanes);
+PopulationOptions population_of(const Network& network) {
+  return {.model = network.model, .mode = network.train ? models::Mode::train : models::Mode::eval, .batch = network.batch};
+}
+
+std::vector<Workload> step_workloads(const Network& network, std::int64_t trials, PlanOptions options) {
+  const inversion::Problem problem = silent_problem(population_of(network), 1);
+  const Program program = inversion::attack_program(problem, {.restarts = trials}, trials);
   std::vector<Workload> list;
   std::map<std::string, std::size_t> known;  // by identity
   const auto add = [&](const Plan& plan, bool chosen) {
@@ -98,10 +99,9 @@ std::vector<Workload> step_workloads(const Network& network, DType dtype, std::i
       if (chosen) ++list[it->second].calls;
     }
   };
-  PlanOptions plan_options{.dtype = dtype, .isa = isa, .lanes = lanes};
-  add(Plan::compile(program, plan_options), true);
-  plan_options.force["winograd"] = "no";
-  add(Plan::compile(program, plan_options), false);
+  add(Plan::compile(program, options), true);
+  options.force["winograd"] = "no";
+  add(Plan::compile(program, options), false);
   return list;
 }
 

@@ -27,6 +27,7 @@ void TableReporter::ReportRuns(const std::vector<Run>& runs) {
     if (run.run_type != Run::RT_Iteration || run.error_occurred) continue;
     Row& row = rows_[run.run_name.function_name];
     const bool wall = !run.run_name.time_type.empty();
+    row.on_device = run.run_name.time_type == "manual_time";
     row.seconds.push_back((wall ? run.GetAdjustedRealTime() : run.GetAdjustedCPUTime()) /
                           benchmark::GetTimeUnitMultiplier(run.time_unit));
     for (const auto& [name, counter] : run.counters) row.counters[name].push_back(counter.value);
@@ -82,7 +83,7 @@ void TableReporter::print_networks() const {
     std::vector<std::string> part;  // op, kernel, number type, network, label
     std::istringstream parts(name);
     for (std::string p; std::getline(parts, p, '/');) part.push_back(p);
-    auto& [all, by_op] = networks[part[3] + ", " + part[2]];
+    auto& [all, by_op] = networks[part[3] + ", " + part[2] + (row.on_device ? " on the device" : "")];
     all.add(row);
     by_op[part[0]].add(row);
   }

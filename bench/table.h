@@ -35,6 +35,7 @@ class TableReporter : public benchmark::BenchmarkReporter {
     std::vector<double> seconds;  ///< of the repetitions
     std::map<std::string, std::vector<double>> counters;
     std::string bound;
+    bool on_device = false;
   };
   void print_networks() const;
 

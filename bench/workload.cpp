@@ -1,5 +1,8 @@
 #include "bench/workload.h"
 
+#include <cstring>
+#include <utility>
+
 #include "models/random.h"
 
 namespace gi::bench {
@@ -40,17 +43,19 @@ double Workload::bytes() const {
   return sum;
 }
 
-std::vector<const kernels::Kernel*> Workload::kernels(kernels::Isa isa) const {
+const char* Workload::declined(const kernels::Kernel& k) const {
   std::vector<ConstView> inputs;
   std::vector<View> outputs;
   for (const Layout& l : in) inputs.push_back({l});
   for (const Layout& l : out) outputs.push_back({l});
-  const kernels::Problem problem{attrs_data(), inputs, outputs};
-  std::vector<const kernels::Kernel*> list;
-  for (const kernels::Kernel& k : isa == kernels::Isa::cuda ? kernels::cuda_kernels() : kernels::cpu_kernels(isa))
-    if (kernel == k.op && k.dtype == dtype && k.lanes == lanes && (k.declines == nullptr || k.declines(problem) == nullptr))
-      list.push_back(&k);
-  return list;
+  return k.declines != nullptr ? k.declines({attrs_data(), inputs, outputs}) : nullptr;
+}
+
+std::vector<const kernels::Kernel*> Workload::kernels(std::span<const kernels::Kernel> list) const {
+  std::vector<const kernels::Kernel*> serving;
+  for (const kernels::Kernel& k : list)
+    if (is_for(k) && declined(k) == nullptr) serving.push_back(&k);
+  return serving;
 }
 
 Buffer drawn(const Layout& layout, std::uint64_t seed) {
@@ -61,13 +66,35 @@ Buffer drawn(const Layout& layout, std::uint64_t seed) {
   return buffer;
 }
 
-Call::Call(const Workload& workload, const kernels::Kernel& kernel) : kernel_(kernel) {
-  for (const Layout& l : workload.in) in_.push_back({l, memory_.emplace_back(drawn(l, memory_.size())).data()});
-  for (const Layout& l : workload.out) out_.push_back({l, memory_.emplace_back(drawn(l, memory_.size())).data()});
+Call::Call(const Workload& workload, const kernels::Kernel& kernel, Device* device) : kernel_(kernel), device_(device) {
+  for (const Layout& l : workload.in) in_.push_back({l, place(drawn(l, in_.size()))});
+  for (const Layout& l : workload.out) out_.push_back({l, place(drawn(l, in_.size() + out_.size()))});
   args_.attrs = workload.attrs_data();
   args_.in = in_;
   args_.out = out_;
-  if (kernel.scratch_bytes != nullptr) args_.scratch = memory_.emplace_back(kernel.scratch_bytes(args_)).data();
+  if (device != nullptr) args_.stream = device->stream();
+  const std::size_t scratch = kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args_) : 0;
+  args_.scratch = device != nullptr ? on_device_.emplace_back(*device, scratch).data() : memory_.emplace_back(scratch).data();
+}
+
+std::byte* Call::place(Buffer values) {
+  if (device_ == nullptr) return memory_.emplace_back(std::move(values)).data();
+  std::byte* const there = on_device_.emplace_back(*device_, values.size()).data();
+  device_->upload(there, values.data(), values.size());
+  return there;
+}
+
+void Call::run() const {
+  kernel_.run(args_);
+  if (device_ != nullptr) device_->check();
+}
+
+Buffer Call::output(std::size_t i) const {
+  const View& view = out_[i];
+  Buffer values(scalars_of(view) * kernels::size_of(view.dtype));
+  if (device_ != nullptr) device_->download(values.data(), view.as<std::byte>(), values.size());
+  else std::memcpy(values.data(), view.data, values.size());
+  return values;
 }
 
 }  // namespace gi::bench

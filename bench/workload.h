@@ -1,11 +1,16 @@
 // What gi_bench times: one call of a kernel, on operands of given shapes.
 #pragma once
 
+#include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "bench/population.h"
 #include "engine/core/tensor.h"
+#include "engine/device/device.h"
+#include "engine/exec/plan.h"
 #include "kernels/api/kernel.h"
 #include "kernels/elementwise/elementwise.h"
 
@@ -27,8 +32,13 @@ struct Workload {
   const void* attrs_data() const { return chain ? static_cast<const void*>(&*chain) : attrs.data(); }
   /// Of all operands, each counted once.
   double bytes() const;
-  /// The instruction set's kernels that serve, best first.
-  std::vector<const kernels::Kernel*> kernels(kernels::Isa isa) const;
+  /// Of the output: the blocks of them times those side by side.
+  std::int64_t trials() const { return out[0].dims[0] * out[0].lanes; }
+  /// Whether `k` is for this op, type and lanes; then why it does not serve, or nullptr.
+  bool is_for(const kernels::Kernel& k) const { return kernel == k.op && k.dtype == dtype && k.lanes == lanes; }
+  const char* declined(const kernels::Kernel& k) const;
+  /// Those of a list that serve, best first.
+  std::vector<const kernels::Kernel*> kernels(std::span<const kernels::Kernel> list) const;
 };
 
 /// Every case of every op's case list, for one trial (lanes 1) or one pack of them.
@@ -40,22 +50,32 @@ struct Network {
   const char* model;
   bool train;
   std::int64_t batch;
+  std::array<std::int64_t, 3> populations{1, 16, 64};  ///< trials of the iterations that a device is timed with; 0: none
 };
 std::span<const Network> networks();
+/// One trial of it on one thread.
+PopulationOptions population_of(const Network& network);
 
-/// The different steps of one iteration of the attack on a network, for one trial or one pack of them.
-std::vector<Workload> step_workloads(const Network& network, DType dtype, std::int64_t lanes, kernels::Isa isa);
+/// The different steps of one iteration of the attack on a network with `trials` restarts, as Plans of such options have them.
+std::vector<Workload> step_workloads(const Network& network, std::int64_t trials, PlanOptions options);
 
-/// A workload's operands in memory, and a kernel to run on them.
+/// A workload's operands in memory, drawn, and a kernel to run on them. With a device they lie there, and `run` enqueues.
 class Call {
  public:
-  Call(const Workload& workload, const kernels::Kernel& kernel);
-  void run() const { kernel_.run(args_); }
+  /// Errors DeviceError: no memory for the operands.
+  Call(const Workload& workload, const kernels::Kernel& kernel, Device* device = nullptr);
+  void run() const;
   const kernels::Arguments& arguments() const { return args_; }
+  /// What output `i` holds after all runs so far.
+  Buffer output(std::size_t i) const;
 
  private:
+  std::byte* place(Buffer values);
+
   const kernels::Kernel& kernel_;
+  Device* device_;
   std::vector<Buffer> memory_;
+  std::vector<DeviceMemory> on_device_;
   std::vector<kernels::ConstView> in_;
   std::vector<kernels::View> out_;
   kernels::Arguments args_;

@@ -54,6 +54,22 @@ assert code == 0 and text.startswith("2 rows compared"), text
 # What cannot be compared is refused.
 code, text = compare(output({"a": [0.5]}, isa="avx2"), BASE)
 assert code == 1 and "measured with avx2" in text and "with avx512" in text, text
+# A device's rows are compared with those of the same device only, and never with the CPU's.
+def with_device(content, device, isa=True):
+    context = {**content["context"], "device": device, "device ceiling L2 GB/s": "5000.0"}
+    return {**content, "context": context if isa else {key: value for key, value in context.items() if key != "isa"}}
+
+
+both = output({"a": [0.5], "g/manual_time": [0.6]})
+gpu = output({"g/manual_time": [0.3]})
+code, text = compare(with_device(both, "H100"), with_device(both, "A100"))
+assert code == 1 and "measured with avx512, H100" in text and "with avx512, A100" in text, text
+assert compare(with_device(both, "H100"), BASE, "--filter=a")[1].startswith("1 rows compared"), text
+code, text = compare(with_device(gpu, "H100", isa=False), with_device(both, "H100"))
+assert code == 1 and "1 slower, 0 faster; 0 missing" in text, text
+code, text = compare(with_device(gpu, "H100", isa=False), BASE)
+assert code == 1 and "measured with H100" in text and "with avx512" in text, text
+
 assert "nothing to compare" in compare(output({"other": [0.5]}), BASE)[1]
 for broken in ("", "[]", '{"context": {}}', '{"context": {"isa": "avx512"}, "benchmarks": [{"run_type": "iteration", "best_share": 1}]}'):
     code, text = compare(broken, BASE)

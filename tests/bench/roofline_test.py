@@ -1,5 +1,6 @@
 """roofline.py on output written here: points and ceilings are where their numbers say, and what is no output is refused."""
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -40,6 +41,25 @@ assert abs((c[0] - a[0]) - (a[0] - b[0])) < 0.2 and c[0] > a[0] and abs((a[1] - 
 peak = re.search(r'<line x1="[\d.]+" y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)" stroke="#333"', picture)
 assert peak and peak[1] == peak[2] and abs(float(peak[1]) - c[1]) < 0.2, (peak, c)
 assert "f32 GFLOP/s 100" in picture and "L1 100 GB/s" in picture and ">elementwise<" in picture, picture
+
+# A device's rows, whose time is set by hand, under its own ceilings; the CPU's of the same file where they are asked for.
+GPU = {**CONTEXT, "device": "a <GPU>", "device ceiling f32 GFLOP/s": "60000.0", "device ceiling 3xTF32 GFLOP/s": "100000.0",
+       "device ceiling L2 GB/s": "5000.0", "device ceiling memory GB/s": "3000.0"}
+GPU_ROWS = [row(f"conv2d/cuda_tiles/f32x16/own/{name}/manual_time", gflops, 500, real_time=2.0, cpu_time=7.0, least_seconds=0.5e-3)
+            for name, gflops in (("a", 25000), ("b", 2500))]
+run, picture = draw({"context": GPU, "benchmarks": ROWS + GPU_ROWS})
+assert run.returncode == 0 and "2 kernels" in run.stdout and "a &lt;GPU&gt;" in picture, (run, picture)
+heights = {name: float(y) for y, name in re.findall(r'cy="([\d.]+)" r="4"[^>]*>\s*<title>([^:]*):', picture)}
+assert set(heights) == {r["run_name"] for r in GPU_ROWS}, heights
+# 2 ms a call by hand, of which the best run took half: 50000 GFLOP/s, between the f32 line and a tenth of itself.
+peaks = sorted(float(y) for y in re.findall(r'<line x1="[\d.]+" y1="([\d.]+)" x2="[\d.]+" y2="[\d.]+" stroke="#333"', picture))
+decade = heights[GPU_ROWS[1]["run_name"]] - heights[GPU_ROWS[0]["run_name"]]
+assert len(peaks) == 2 and abs(heights[GPU_ROWS[0]["run_name"]] - peaks[0] - decade * math.log10(2)) < 0.2, (peaks, heights)
+assert "3xTF32 GFLOP/s 100000" in picture and "memory 3000 GB/s" in picture and "L1 100 GB/s" not in picture, picture
+run, again = draw({"context": GPU, "benchmarks": ROWS + GPU_ROWS}, "--device=cpu")
+assert again == draw({"context": CONTEXT, "benchmarks": ROWS})[1] and "3 kernels" in run.stdout, run
+run, picture = draw({"context": CONTEXT, "benchmarks": ROWS}, "--device=cuda")
+assert run.returncode == 1 and "device ceiling" in run.stderr and not picture, run
 
 assert "1 kernels" in draw({"context": CONTEXT, "benchmarks": ROWS}, "--filter=own/a$")[0].stdout
 for content, options in (("", []), ("{}", []), ({"context": {}, "benchmarks": ROWS}, []), ({"context": CONTEXT, "benchmarks": []}, []),

@@ -8,7 +8,8 @@
 Machines differ, so shares of the ceiling are compared, the best of the repetitions, since other programs on a machine only make
 things slower: a row is slower where its share is less than the baseline's by more than the noise band. Rows that are mostly the
 cost of a call are left out, and so is what only one side has, but for rows of the baseline that --filter would have measured:
-those are listed as missing.
+those are listed as missing. Rows of the CPU are compared with those of the same instruction set, rows of a device
+(".../manual_time") with those of the same device, where both sides have some.
 """
 import argparse
 import json
@@ -24,7 +25,9 @@ class Measured:
         try:
             content = json.loads(pathlib.Path(path).read_text())
             self.context = content["context"]
-            self.isa = self.context["isa"]
+            self.machines = {kind: self.context[kind] for kind in ("isa", "device") if kind in self.context}
+            if not self.machines:
+                raise KeyError("isa")
             shares, least = {}, {}
             for row in content["benchmarks"]:
                 if row.get("run_type") == "iteration" and not row.get("error_occurred"):
@@ -36,9 +39,13 @@ class Measured:
         self.shares = {name: share for name, share in shares.items() if least[name] >= CALL_SECONDS}
         self.least = least
 
+    @staticmethod
+    def kind(name):
+        return "device" if name.endswith("/manual_time") else "isa"
+
     def store(self, path):
         """One line a row, in the form that is read."""
-        context = {key: value for key, value in self.context.items() if key == "isa" or key.startswith("ceiling ")}
+        context = {key: value for key, value in self.context.items() if key in self.machines or "ceiling " in key}
         rows = [json.dumps({"run_name": name, "run_type": "iteration", "best_share": round(share, 4), "least_seconds": self.least[name]})
                 for name, share in sorted(self.shares.items())]
         text = ",\n".join(rows)
@@ -61,10 +68,12 @@ def main():
         new.store(options.store)
         return 0
     old = Measured(options.baseline)
-    if new.isa != old.isa:
-        raise SystemExit(f"compare_bench.py: error: {options.new} was measured with {new.isa}, {options.baseline} with {old.isa}")
+    both = new.machines.keys() & old.machines.keys()
+    if not both or any(new.machines[kind] != old.machines[kind] for kind in both):
+        measured = [", ".join(m.machines.values()) for m in (new, old)]
+        raise SystemExit(f"compare_bench.py: error: {options.new} was measured with {measured[0]}, {options.baseline} with {measured[1]}")
 
-    wanted = {name: share for name, share in old.shares.items() if re.search(options.filter, name)}
+    wanted = {name: share for name, share in old.shares.items() if new.kind(name) in both and re.search(options.filter, name)}
     slower, faster, missing = [], [], []
     for name, share in wanted.items():
         if name not in new.shares:
