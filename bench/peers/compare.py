@@ -14,6 +14,9 @@ forms are cached for the length of the run, so that only the first round compile
 are rewritten after each one; --resume goes on where an interrupted run stopped, or adds rows. Exit code 1: a row misses what it
 must reach, or could not be measured. --clock cpu compares processor time, for rows of one thread beside other work, where wall
 time counts the neighbours' turns as well.
+
+--device cuda has rows of its own, PyTorch's and JAX's forms against gi on one GPU, once with products of f32 and once with TF32
+allowed on all sides; nothing is asked of them.
 """
 import argparse
 import datetime
@@ -39,17 +42,20 @@ WEIGHTS = {"lenetzhu": "lenetzhu_seed42", "convnet64": "convnet_seed42", "resnet
 
 
 class Setting(NamedTuple):
-    """What one process measures: gi, or PyTorch in one of its forms (iteration.py explains them)."""
+    """What one process measures: gi, or another in one of its forms (iteration.py and jax_iteration.py explain them)."""
     model: str
     form: str = "gi"
     trials: int = 1
     batch: int = 1
     mode: str = "eval"
     threads: int = 1
+    device: str = "cpu"
+    precision: str = "f32"
 
     def conditions(self):
         return [text for text, holds in ((f"{self.trials} restarts", self.trials > 1), (f"batch {self.batch}", self.batch > 1),
-                                         ("training mode", self.mode == "train"), ("2 threads", self.threads == 2)) if holds]
+                                         ("training mode", self.mode == "train"), ("2 threads", self.threads == 2),
+                                         ("TF32", self.precision == "tf32"), ("GPU", self.device == "cuda")) if holds]
 
     def label(self, but=()):
         return ", ".join([self.form, *(c for c in self.conditions() if c not in but)])
@@ -72,12 +78,13 @@ class Row(NamedTuple):
         return [*self.left, self.right]
 
 
+POPULATION_FORMS = ("vmap", "jax-vmap")
 FORMS = ("closure", "eager", "compiled", "compiled-last")
 
 
 def rivals(section, model, forms, must=None, goal=None, name="", **conditions):
     right = Setting(model, **conditions)
-    left = tuple(Setting(model, form, **({**conditions, "trials": 1} if form != "vmap" else conditions)) for form in forms)
+    left = tuple(Setting(model, form, **({**conditions, "trials": 1} if form not in POPULATION_FORMS else conditions)) for form in forms)
     what = ", ".join([NAMES[model], *right.conditions()])
     return Row(section, model + name, what, left, right, must and (">=", must), goal)
 
@@ -127,6 +134,19 @@ ROWS = [
 ]
 
 
+GPU_FORMS = ("cuda-graph", "eager", "jax", "compiled")
+GPU_ROWS = [
+    rivals(f"A GPU, {what}, {precision}: the fastest other over gi", model, forms, name=name + tail, device="cuda",
+           precision=precision, **conditions)
+    for precision, tail in (("f32", ""), ("tf32", "-tf32"))
+    for what, name, forms, populations in (("one trial", "-gpu", GPU_FORMS, {}),
+                                           ("populations, a trial", "-gpu-population", ("vmap", "jax-vmap", "cuda-graph"),
+                                            {"lenetzhu": 64, "resnet20": 16, "convnet64": 16, "resnet18-imagenet": 16}))
+    for model in ("lenetzhu", "resnet20", "convnet64", "resnet18-imagenet")
+    for conditions in ({"trials": populations[model]} if populations else {},)
+]
+
+
 def data_folder():
     return pathlib.Path(os.environ.get("GI_DATA") or ROOT / "../shared/data").resolve()
 
@@ -143,16 +163,21 @@ def tcmalloc():
 def measure(setting, options):
     """The JSON that the side's program prints, or {"error": text}."""
     command = ["--model", setting.model, "--threads", str(setting.threads), "--seconds", str(options.seconds),
-               "--trials", str(setting.trials), "--batch", str(setting.batch), "--mode", setting.mode]
+               "--trials", str(setting.trials), "--batch", str(setting.batch), "--mode", setting.mode, "--device", setting.device]
     processors = ",".join(map(str, options.processors[:setting.threads]))
     environment = dict(os.environ)
     if setting.form == "gi":
-        command = ["taskset", "-c", processors, options.gi, *command]
+        command = [*(() if setting.device == "cuda" else ("taskset", "-c", processors)), options.gi, *command]
+        if setting.precision == "tf32":
+            command += ["--tf32"]
         if file := WEIGHTS.get(setting.model):
             command += ["--weights", str(data_folder() / f"weights/untrained/{file}.safetensors")]
     else:
-        command = [options.python, str(HERE / "iteration.py"), *command, "--form", setting.form, "--processors", processors,
+        script = "jax_iteration.py" if setting.form.startswith("jax") else "iteration.py"
+        command = [options.python, str(HERE / script), *command, "--form", setting.form, "--precision", setting.precision,
                    "--compile-limit", str(options.compile_limit)]
+        if setting.device != "cuda":
+            command += ["--processors", processors]
         environment.update(OMP_NUM_THREADS=str(setting.threads), MKL_NUM_THREADS=str(setting.threads), TORCH_LOGS="-all",
                            TORCHINDUCTOR_CACHE_DIR=str(options.compiled))
         if library := tcmalloc():
@@ -192,7 +217,7 @@ class Results:
         return {turn: self.value(row, measurement) for turn, measurement in self.of(setting)}
 
     def rounds(self, row):
-        return self.options.rounds if row.must and not row.memory else 1
+        return self.options.rounds if (row.must or row.right.device == "cuda") and not row.memory else 1
 
     def behind(self, row, setting):
         first = {s: values["1"] for s in row.left if "1" in (values := self.values(row, s))}
@@ -236,7 +261,7 @@ class Results:
 
     def compile_table(self):
         lines = []
-        for setting in dict.fromkeys(s for row in self.rows for s in row.left if s.form not in ("closure", "eager", "gi")):
+        for setting in dict.fromkeys(s for row in self.rows for s in row.left if s.form not in ("closure", "eager", "cuda-graph", "gi")):
             seconds = [m["compile_seconds"] for _, m in self.of(setting)]
             if seconds:
                 later = f"{statistics.median(seconds[1:]):.0f}" if seconds[1:] else ""
@@ -250,7 +275,7 @@ class Results:
     def disturbed(self):
         """Measurements of one thread that had to share its processor; those of two threads then suffered more, but hide it."""
         names = [f"{setting} ({turn})" for setting, turns in self.measurements.items() for turn, m in turns.items()
-                 if m.get("threads") == 1 and m["cpu_seconds_per_iteration"] < SHARED * m["seconds_per_iteration"]]
+                 if m.get("threads") == 1 and m.get("device") in (None, "cpu") and m["cpu_seconds_per_iteration"] < SHARED * m["seconds_per_iteration"]]
         return [f"\nDISTURBED, figures not valid on wall time: {', '.join(names)}"] if names else []
 
     def markdown(self, header):
@@ -276,9 +301,9 @@ class Results:
         costs = {}
         for setting in dict.fromkeys(s for row in self.rows for s in row.settings() if s.form != "gi"):
             for _, measurement in self.of(setting):
-                costs.setdefault((setting.model, setting.batch, setting.mode), []).append(measurement["cost"])
-        return [f"\nCOSTS DISAGREE: {NAMES[model]}, batch {batch}, {mode} mode: {min(found)} to {max(found)}"
-                for (model, batch, mode), found in costs.items() if max(found) > min(found) + 1e-3]
+                costs.setdefault((setting.model, setting.batch, setting.mode, setting.precision), []).append(measurement["cost"])
+        return [f"\nCOSTS DISAGREE: {NAMES[model]}, batch {batch}, {mode} mode, {precision}: {min(found)} to {max(found)}"
+                for (model, batch, mode, precision), found in costs.items() if max(found) > min(found) + 1e-3]
 
     def write(self, header):
         text = self.markdown(header)
@@ -317,13 +342,14 @@ def machine(options):
                   f"{pathlib.Path(tcmalloc()).resolve().name if tcmalloc() else 'no tcmalloc'}",
         "PyTorch": output_of(options.python, "-c", versions),
         "gi": output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        **({"GPU": output_of("nvidia-smi", "-L")} if options.device == "cuda" else {}),
     }
 
 
-def plan(results):
-    """(round, setting) in the order they are measured."""
+def plan(results, rows):
+    """(round, setting) of the rows, in the order they are measured."""
     needed = {}
-    for row in results.rows:
+    for row in rows:
         for setting in row.settings():
             needed[setting] = max(needed.get(setting, 0), results.rounds(row))
     for turn in range(results.options.rounds):
@@ -337,6 +363,7 @@ def plan(results):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", help="rows to measure, as --list names them; default: all")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="whose rows")
     parser.add_argument("--list", action="store_true", help="name the rows and end")
     parser.add_argument("--gi", default=str(ROOT / "build/release/bin/gi_bench_iteration"))
     cache = pathlib.Path(os.environ.get("GI_PEERS") or
@@ -349,17 +376,20 @@ def arguments():
                         default=sorted(os.sched_getaffinity(0))[::-1])
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--output", default="comparison")
+    parser.add_argument("--compiled", type=pathlib.Path, help="folder for what PyTorch compiles, kept; default: one for this run")
     parser.add_argument("--resume", action="store_true", help="keep what OUTPUT.json holds; measure what is missing or failed")
     options = parser.parse_args()
-    if unknown := set(options.rows) - {row.name for row in ROWS}:
+    options.all_rows = GPU_ROWS if options.device == "cuda" else ROWS
+    if unknown := set(options.rows) - {row.name for row in options.all_rows}:
         parser.error(f"no such row: {' '.join(sorted(unknown))}; --list names them")
-    options.compiled = beside(options.output, ".compiled").resolve()
+    options.keep_compiled = options.compiled is not None
+    options.compiled = (options.compiled or beside(options.output, ".compiled")).resolve()
     return options
 
 
 def main():
     options = arguments()
-    rows = [row for row in ROWS if not options.rows or row.name in options.rows]
+    rows = [row for row in options.all_rows if not options.rows or row.name in options.rows]
     if options.clock == "cpu" or len(options.processors) < 2:
         rows = [row for row in rows if all(s.threads <= 1 for s in row.settings())]
     if options.list:
@@ -374,12 +404,12 @@ def main():
                 raise SystemExit(f"compare.py: {stored} was measured with {before['header'][key]}, this is {header[key]}")
         results.measurements = {key: {turn: m for turn, m in turns.items() if "error" not in m}
                                 for key, turns in before["measurements"].items()}
-        results.rows = [row for row in ROWS if row in rows or row.name in {r["name"] for r in before["rows"]}]
-    else:
+        results.rows = [row for row in options.all_rows if row in rows or row.name in {r["name"] for r in before["rows"]}]
+    elif not options.keep_compiled:
         shutil.rmtree(options.compiled, ignore_errors=True)
 
     try:
-        for turn, setting in plan(results):
+        for turn, setting in plan(results, rows):
             turns = results.measurements.setdefault(str(setting), {})
             if turn in turns or results.error(setting):
                 continue
@@ -395,7 +425,8 @@ def main():
         print("interrupted; --resume goes on", file=sys.stderr)
         return 130
     print(results.write(header))
-    shutil.rmtree(options.compiled, ignore_errors=True)
+    if not options.keep_compiled:
+        shutil.rmtree(options.compiled, ignore_errors=True)
     return 1 if any(results.verdict(row) not in ("", "reached") for row in rows) else 0
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Checks that what is timed here is the attack, and the same attack on both sides.
 
-    ~/.cache/gi/peers/bin/python bench/peers/golden.py [--gi build/release/bin/gi_invert] [PART...]
+    ~/.cache/gi/peers/bin/python bench/peers/golden.py [--gi build/release/bin/gi_invert] [--jax] [PART...]
 
 First networks.py against the stored float64 values of the data; then, with --gi, every network that has no stored values:
-gi_invert --evaluate on PyTorch's weights and gradient, in float64. Batch normalisation has statistics of real use. Float32 is
+gi_invert --evaluate on PyTorch's weights and gradient, in float64; with --jax, what jax_iteration.py differentiates. Batch normalisation has statistics of real use. Float32 is
 shown, not judged, for those are ReLU networks: rounding flips decisions on either side. PART: only cases with that in the name.
 """
 import argparse
@@ -98,10 +98,32 @@ def gi_case(gi, name, mode):
     return good
 
 
+def jax_case(name, mode):
+    import jax
+
+    import jax_iteration
+    jax.config.update("jax_enable_x64", True)
+    _, _, _, size = networks.NETWORKS[name]
+    model = fixed_statistics(networks.network(name, torch.float64, mode))
+    count = 1 if mode == "eval" else 2
+    x_true, x = torch.randn((2, count, 3, size, size), dtype=torch.float64)
+    labels = torch.arange(count) + 3
+    expected, target = derivatives(model, x_true, x, labels)
+    device = jax.devices("cpu")[0]
+    cost, held = jax_iteration.objective(model, target, labels, device)
+    value, gradient = jax.jit(jax.value_and_grad(cost))(jax_iteration.array(x, device), held)
+    both = [expected[f"{prefix}cosine_distance{by}"] + jax_iteration.TV * expected[f"{prefix}total_variation{by}"]
+            for prefix, by in (("", ""), ("d_", "_d_x"))]
+    found = (torch.tensor(value.item(), dtype=torch.float64), torch.tensor(jax.device_get(gradient)))
+    errors = {what: relative(f, e) for what, f, e in zip(("cost", "d_cost_d_x"), found, both)}
+    return report(f"JAX and PyTorch: {name}, {mode} mode, f64", errors, GI_BOUND[mode])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--gi", help="the program gi_invert")
+    parser.add_argument("--jax", action="store_true", help="JAX's networks and objective too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     stored = sorted((networks.data_folder() / "weights/golden").glob("*_matching_*.safetensors"))
@@ -109,6 +131,9 @@ def main():
     if options.gi:
         cases += [(f"{name} {mode}", lambda name=name, mode=mode: gi_case(options.gi, name, mode))
                   for name, (_, _, file, _) in networks.NETWORKS.items() if file is None for mode in ("eval", "train")]
+    if options.jax:
+        cases += [(f"jax {name} {mode}", lambda name=name, mode=mode: jax_case(name, mode))
+                  for name in networks.NETWORKS for mode in ("eval", "train")]
     chosen = [case for name, case in cases if not options.parts or any(part in name for part in options.parts)]
     results = [case() for case in chosen]
     return 0 if results and all(results) else 1
