@@ -84,7 +84,12 @@ Plan PlanBuilder::build() {
   place_leaves();
   passes::Served served;
   if (plan_.options_.fuse) served = [this](const Cluster& c) { return has_kernel(c); };
-  for (const Cluster& c : passes::fuse(program_, uniform_, iterates_, served)) emit(c);
+  const std::vector<Cluster> clusters = passes::fuse(program_, uniform_, iterates_, served);
+  for (const Cluster& c : clusters) {
+    emit_repeatable(c);
+    if (worth_repeating(c)) repeatable_[c.nodes.back()] = {&c, std::nullopt};
+    else emit(c);
+  }
   for (const auto& u : program_.updates()) commit(u);
   for (const auto& o : program_.outputs()) publish(o);
   place_arena();
@@ -93,6 +98,29 @@ Plan PlanBuilder::build() {
   finish();
   plan_.options_.device = nullptr;  // it was asked for its kernels
   return std::move(plan_);
+}
+
+/// Transforms of large filters, which are read by the sweep through the network that makes them and by the one back: in between
+/// the filters themselves take the lesser part of the memory.
+bool PlanBuilder::worth_repeating(const Cluster& cluster) const {
+  constexpr std::size_t kSaves = std::size_t{4} << 20;
+  const NodeId id = cluster.nodes.back();
+  const Node& n = g_.node(id);
+  if (n.op->name != "winograd_filter" || !iterates_[id] || published(id)) return false;
+  const auto bytes = [this](NodeId value) { return bytes_of(own_layout(g_.node(value).shape, uniform_[value] != 0)); };
+  return bytes(id) >= bytes(n.inputs[0]) + kSaves;
+}
+
+void PlanBuilder::emit_repeatable(const Cluster& reader) {
+  constexpr std::size_t kFar = 16;  // steps
+  for (NodeId id : reader.nodes)
+    for (NodeId in : g_.node(id).inputs) {
+      const auto found = repeatable_.find(in);
+      if (found == repeatable_.end()) continue;
+      auto& [cluster, read] = found->second;
+      if (!read || plan_.iteration_.size() > *read + kFar) emit(*cluster);  // what reads it from now on reads this one
+      read = plan_.iteration_.size();
+    }
 }
 
 Plan::Step PlanBuilder::step_of(const Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const {

@@ -52,6 +52,9 @@ class PlanBuilder {
 
   // plan_builder.cpp
   void emit(const passes::Cluster& cluster);
+  bool worth_repeating(const passes::Cluster& cluster) const;
+  /// Emits of what `reader` reads all that is worth repeating and was never read before, or long ago.
+  void emit_repeatable(const passes::Cluster& reader);
   /// Attributes and chain of the step that computes a cluster, and what it reads and writes.
   Plan::Step step_of(const passes::Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const;
   std::string_view op_of(const passes::Cluster& cluster) const;
@@ -110,6 +113,11 @@ class PlanBuilder {
   std::map<std::pair<NodeId, bool>, Ref> copies_;
   std::vector<StepStores> setup_stores_, iteration_stores_;
   std::vector<int> commit_stores_;
+  struct Repeatable {
+    const passes::Cluster* cluster;
+    std::optional<std::size_t> read;  ///< steps there were when it was last read
+  };
+  std::map<NodeId, Repeatable> repeatable_;
 };
 
 }  // namespace gi
