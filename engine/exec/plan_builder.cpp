@@ -65,13 +65,14 @@ Program lowered(const Program& program, const PlanOptions& options, std::int64_t
 
 }  // namespace
 
-PlanBuilder::PlanBuilder(const Program& program, const PlanOptions& options)
+PlanBuilder::PlanBuilder(const Program& program, const PlanOptions& options, bool repeat)
     : program_(lowered(program, completed(options), choose_lanes(program, completed(options)))),
       g_(program_.graph()),
       uniform_(passes::uniform_values(program_)),
       iterates_(passes::iterating_values(program_)),
       roots_(g_.size()),
-      readers_(g_.size()) {
+      readers_(g_.size()),
+      repeat_(repeat) {
   plan_.options_ = completed(options);
   plan_.trials_ = program.trials();
   plan_.lanes_ = choose_lanes(program, plan_.options_);
@@ -102,13 +103,15 @@ Plan PlanBuilder::build() {
 
 /// Transforms of large filters, which are read by the sweep through the network that makes them and by the one back: in between
 /// the filters themselves take the lesser part of the memory.
-bool PlanBuilder::worth_repeating(const Cluster& cluster) const {
+bool PlanBuilder::worth_repeating(const Cluster& cluster) {
   constexpr std::size_t kSaves = std::size_t{4} << 20;
   const NodeId id = cluster.nodes.back();
   const Node& n = g_.node(id);
   if (n.op->name != "winograd_filter" || !iterates_[id] || published(id)) return false;
   const auto bytes = [this](NodeId value) { return bytes_of(own_layout(g_.node(value).shape, uniform_[value] != 0)); };
-  return bytes(id) >= bytes(n.inputs[0]) + kSaves;
+  const bool worth = bytes(id) >= bytes(n.inputs[0]) + kSaves;
+  could_repeat_ |= worth;
+  return worth && repeat_;
 }
 
 void PlanBuilder::emit_repeatable(const Cluster& reader) {
@@ -323,6 +326,14 @@ std::string PlanBuilder::describe(const Cluster& cluster, const std::vector<Node
   return fmt::format("{} {} -> {}", fmt::join(ops, "+"), fmt::join(in, " "), fmt::join(out, " "));
 }
 
-Plan Plan::compile(const Program& program, const PlanOptions& options) { return PlanBuilder(program, options).build(); }
+Plan Plan::compile(const Program& program, const PlanOptions& options) {
+  constexpr double kMuch = 0.9;  // of the arena; repeating takes up to 3 % of the time
+  PlanBuilder builder(program, options);
+  Plan plan = builder.build();
+  if (!builder.could_repeat()) return plan;
+  Plan smaller = PlanBuilder(program, options, true).build();
+  return static_cast<double>(smaller.arena_bytes()) < kMuch * static_cast<double>(plan.arena_bytes()) ? std::move(smaller)
+                                                                                                      : std::move(plan);
+}
 
 }  // namespace gi

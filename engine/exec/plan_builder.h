@@ -17,8 +17,11 @@ namespace gi {
 
 class PlanBuilder {
  public:
-  PlanBuilder(const Program& program, const PlanOptions& options);
+  /// With `repeat`, transforms of large filters are made where they are read.
+  PlanBuilder(const Program& program, const PlanOptions& options, bool repeat = false);
   Plan build();
+  /// Whether `repeat` makes a difference; known once it was built.
+  bool could_repeat() const { return could_repeat_; }
 
  private:
   using Memory = Plan::Memory;
@@ -52,7 +55,7 @@ class PlanBuilder {
 
   // plan_builder.cpp
   void emit(const passes::Cluster& cluster);
-  bool worth_repeating(const passes::Cluster& cluster) const;
+  bool worth_repeating(const passes::Cluster& cluster);
   /// Emits of what `reader` reads all that is worth repeating and was never read before, or long ago.
   void emit_repeatable(const passes::Cluster& reader);
   /// Attributes and chain of the step that computes a cluster, and what it reads and writes.
@@ -118,6 +121,7 @@ class PlanBuilder {
     std::optional<std::size_t> read;  ///< steps there were when it was last read
   };
   std::map<NodeId, Repeatable> repeatable_;
+  bool repeat_, could_repeat_ = false;
 };
 
 }  // namespace gi
