@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <string_view>
 
-#include "bench/device_ceilings.h"
 #include "bench/rows.h"
 #include "bench/table.h"
 #include "engine/core/error.h"
+#include "engine/device/device_ceilings.h"
 
 namespace gi::bench {
 
@@ -150,7 +150,7 @@ void DeviceRows::add_iterations() {
 
 void DeviceRows::measure_ceilings() {
   if (device_ == nullptr) return;
-  ceilings_ = bench::measure_ceilings(*device_);
+  ceilings_ = gi::measure_ceilings(*device_);
   benchmark::AddCustomContext("device", device_->name());
   tell("device ", ceilings_);
 }

@@ -85,7 +85,8 @@ class AttackRun {
   AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options);
 
   const Plan& plan() const { return *plan_; }
-  const Device* device() const { return options_.device; }
+  /// Null: the CPU.
+  Device* device() const { return options_.device; }
   std::int64_t trials() const { return static_cast<std::int64_t>(problem_.victims.size()) * attack_.restarts; }
   std::int64_t trials_per_chunk() const { return per_chunk_; }
   std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }

@@ -24,7 +24,7 @@ double step_bytes(const Plan::Step& step) {
 }
 
 double least_seconds(const kernels::Ceilings& ceilings, const Plan::Step& step) {
-  return kernels::least_seconds(ceilings, step.flops, step.kernel->dtype, step_bytes(step));
+  return kernels::least_seconds(ceilings, step.flops, *step.kernel, step_bytes(step));
 }
 
 Profile::Profile(const Plan& plan) : plan_(&plan), setup_(plan.setup().size()), iteration_(plan.iteration().size()) {

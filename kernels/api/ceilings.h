@@ -9,8 +9,8 @@ namespace gi::kernels {
 enum class Level : std::int64_t { l1, l2, l3, memory };
 inline constexpr std::array<const char*, 4> kLevelNames{"L1", "L2", "L3", "memory"};
 
-/// Of one thread, or of a whole device (Isa::cuda), of which L2 and memory are known: bench/device_ceilings.h. Other work on the
-/// machine lowers what is measured, never raises it.
+/// Of one thread, or of a whole device (Isa::cuda), of which L2 and memory are known: engine/device/device_ceilings.h. Other work
+/// on the machine lowers what is measured, never raises it.
 struct Ceilings {
   Isa isa = Isa::portable;
   std::array<double, 2> gflops{};            ///< by DType: multiply-adds from registers, 2 flops each, 1e9 a second

@@ -9,9 +9,9 @@
 #include <sstream>
 #include <string>
 
-#include "bench/device_ceilings.h"
 #include "bench/rows.h"
 #include "bench/table.h"
+#include "engine/device/device_ceilings.h"
 #include "inversion/attack.h"
 #include "kernels/common/ceiling_loops.h"
 #include "tests/tested_device.h"

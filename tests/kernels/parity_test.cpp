@@ -195,7 +195,7 @@ bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, std::spa
           const Outcome outcome =
               run_kernel(kernel, chain ? static_cast<const void*>(&instructions) : c.attrs.data(), sample.in, {&out, 1}, trials);
           if (declined = !outcome.declined.empty(); declined) {
-            if (shared == 0) tally.declined[who + ": " + outcome.declined].insert(c.label);
+            if (shared == 0 && !kernel.on_request) tally.declined[who + ": " + outcome.declined].insert(c.label);
             break;
           }
           CAPTURE(places);
@@ -214,7 +214,8 @@ bool check_form(const Case& c, DType dtype, unsigned shared, bool pair, std::spa
             ++twins.runs, twins.equal += apart == 0, twins.apart = std::max(twins.apart, apart);
           }
         }
-        if (!declined) served = true, tally.served.insert(who);
+        if (!declined) tally.served.insert(who);
+        served = served || (!declined && !kernel.on_request);
       }
       INFO(c.op << ", " << c.label << ", " << kIsaNames[static_cast<std::size_t>(isa)] << ", lanes " << lanes);
       const bool must = for_single_trials(c) ? lanes == 1 && isa != Isa::cuda : true;

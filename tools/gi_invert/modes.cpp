@@ -54,6 +54,27 @@ inversion::RunOptions run_options(const Settings& s, Device* device) {
   return o;
 }
 
+namespace {
+
+/// Of attacks on the CPU; on devices nothing was measured yet.
+void guess_time(const inversion::AttackRun& run, std::int64_t iterations) {
+  // LeNetZhu, MLP, ConvNet64 and ResNets were seen at 30 to 77 %, mostly 40 to 70 %, of their steps' ceilings, with every
+  // instruction set, dtype and number of lanes (one thread of an AMD EPYC): a guess, no promise.
+  constexpr double kUsualShare = 0.5;
+  const Plan& plan = run.plan();
+  const kernels::Ceilings ceilings = kernels::measure_ceilings(plan.isa());
+  double least = 0;
+  for (const Plan::Step& step : plan.iteration()) least += least_seconds(ceilings, step);
+  const double seconds = least / kUsualShare / run.threads_per_chunk();
+  const std::int64_t rounds = (run.chunks() + run.threads() - 1) / run.threads();
+  fmt::print(
+      "time       about {:.3g} s an iteration, {} for {} iterations (guessed: {:.0f} % of what a thread can do, {:.0f} GFLOP/s)\n",
+      seconds, duration(seconds * static_cast<double>(iterations * rounds)), iterations, 100 * kUsualShare,
+      ceilings.gflops[static_cast<std::size_t>(plan.dtype())]);
+}
+
+}  // namespace
+
 void explain_plan(const Settings& s, Device* device) {
   const inversion::Problem problem = empty_problem(s);
   inversion::RunOptions options = run_options(s, device);
@@ -61,14 +82,6 @@ void explain_plan(const Settings& s, Device* device) {
   options.resume = false;
   const inversion::AttackRun run = prepared_run(problem, s, options);
   const Plan& plan = run.plan();
-  // LeNetZhu, MLP, ConvNet64 and ResNets were seen at 30 to 77 %, mostly 40 to 70 %, of their steps' ceilings, with every
-  // instruction set, dtype and number of lanes (one thread of an AMD EPYC): a guess, no promise.
-  constexpr double kUsualShare = 0.5;
-  const kernels::Ceilings ceilings = kernels::measure_ceilings(plan.isa());
-  double least = 0;
-  for (const Plan::Step& step : plan.iteration()) least += least_seconds(ceilings, step);
-  const double gflop = plan.flops_per_iteration() * 1e-9, seconds = least / kUsualShare / run.threads_per_chunk();
-  const std::int64_t rounds = (run.chunks() + run.threads() - 1) / run.threads();
   constexpr double kMiB = 1024.0 * 1024.0;
   fmt::print("{}\n", plan.explain());
   fmt::print("trials     {} in {} chunk{} of {}, {} thread{}\n", run.trials(), run.chunks(), run.chunks() == 1 ? "" : "s",
@@ -78,11 +91,8 @@ void explain_plan(const Settings& s, Device* device) {
              static_cast<double>(plan.workspace_bytes()) / kMiB, static_cast<double>(plan.arena_bytes()) / kMiB,
              100.0 * static_cast<double>(plan.arena_bytes()) / static_cast<double>(std::max<std::size_t>(plan.unshared_bytes(), 1)),
              static_cast<double>(plan.unshared_bytes()) / kMiB);
-  fmt::print("work       {:.4g} GFLOP an iteration of a chunk\n", gflop);
-  fmt::print(
-      "time       about {:.3g} s an iteration, {} for {} iterations (guessed: {:.0f} % of what a thread can do, {:.0f} GFLOP/s)\n",
-      seconds, duration(seconds * static_cast<double>(s.attack.steps * rounds)), s.attack.steps, 100 * kUsualShare,
-      ceilings.gflops[static_cast<std::size_t>(plan.dtype())]);
+  fmt::print("work       {:.4g} GFLOP an iteration of a chunk\n", plan.flops_per_iteration() * 1e-9);
+  if (device == nullptr) guess_time(run, s.attack.steps);
 }
 
 void evaluate_candidate(const Settings& s, Device* device) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device/device_ceilings.h"
 #include "models/file.h"
 #include "tools/common/program.h"
 
@@ -108,8 +109,10 @@ void print(const Plan& plan, const Ceilings& c, const Costs& costs, std::size_t 
   fmt::print("\nprofile: {} runs of the plan ({} trial{} each) on {} thread{}, {:.4g} ms a run\n", costs.runs.calls, plan.trials(),
              plan.trials() == 1 ? "" : "s", threads, threads == 1 ? "" : "s", 1e3 * costs.runs.seconds / runs);
   if (threads_per_chunk > 1) fmt::print("{} threads share each step; their ceilings count together\n", threads_per_chunk);
-  fmt::print("ceilings of a thread ({}): {:.0f} GFLOP/s f32, {:.0f} f64; reading", kernels::kIsaNames[static_cast<int>(c.isa)],
-             c.gflops[0], c.gflops[1]);
+  const bool device = c.isa == kernels::Isa::cuda;
+  fmt::print("ceilings of {} ({}): {:.0f} GFLOP/s f32, {:.0f} f64{}; reading", device ? "the device" : "a thread",
+             kernels::kIsaNames[static_cast<int>(c.isa)], c.gflops[0], c.gflops[1],
+             device ? fmt::format(", {:.0f} TF32 products", c.tensor_gflops) : "");
   for (std::size_t i = 0; i < c.read_gbs.size(); ++i)
     if (c.read_gbs[i] > 0) fmt::print(" {} {:.0f}", kernels::kLevelNames[i], c.read_gbs[i]);
   fmt::print(" GB/s\n\n{:<24} {:>5} {:>8} {:>10} {:>10} {:>9} {:>8} {:>9} {:>7}\n", "op", "steps", "time", "ms a run", "fastest",
@@ -150,6 +153,8 @@ Json profile_json(const inversion::AttackRun& attack, const Ceilings& c, const C
     if (i < c.cache_bytes.size()) caches[kernels::kLevelNames[i]] = c.cache_bytes[i];
     reading[kernels::kLevelNames[i]] = c.read_gbs[i];
   }
+  Json gflops{{"f32", c.gflops[0]}, {"f64", c.gflops[1]}};
+  if (c.tensor_gflops > 0) gflops["tf32"] = c.tensor_gflops;
   Json by_op = Json::array(), steps = Json::array();
   for (const OpCost& op : costs.ops) {
     by_op.push_back({{"op", op.op}, {"steps", op.steps}});
@@ -175,7 +180,7 @@ Json profile_json(const inversion::AttackRun& attack, const Ceilings& c, const C
             {"trials", plan.trials()},
             {"lanes", plan.lanes()},
             {"gflop_per_iteration", plan.flops_per_iteration() * 1e-9}}},
-          {"ceilings", {{"gflops", {{"f32", c.gflops[0]}, {"f64", c.gflops[1]}}}, {"cache_bytes", caches}, {"read_gbs", reading}}},
+          {"ceilings", {{"gflops", gflops}, {"cache_bytes", caches}, {"read_gbs", reading}}},
           {"runs", costs.runs.calls},
           {"seconds", costs.runs.seconds},
           {"seconds_in_steps", costs.in_steps.seconds},
@@ -227,7 +232,8 @@ nlohmann::json device_json(const inversion::AttackRun& attack) {
 }
 
 void write_profile(const std::filesystem::path& folder, const inversion::AttackRun& attack, const inversion::RunResult& run) {
-  const Ceilings ceilings = kernels::measure_ceilings(attack.plan().isa());
+  Device* const device = attack.device();
+  const Ceilings ceilings = device != nullptr ? measure_ceilings(*device) : kernels::measure_ceilings(attack.plan().isa());
   const Costs costs = sum_up(attack.plan(), ceilings, run.profiles, attack.threads_per_chunk());
   models::write_file_atomically(folder / "profile.json", profile_json(attack, ceilings, costs).dump(2) + "\n");
   models::write_file_atomically(folder / "trace.json", trace_json(run.profiles).dump() + "\n");

@@ -4,7 +4,7 @@
 #include "engine/device/device.h"
 #include "kernels/api/ceilings.h"
 
-namespace gi::bench {
+namespace gi {
 
 /// Multiply-adds from registers in f32 and f64, products of TF32 matrices, reading half of the device's last cache (L2), and, of
 /// far more than it holds, reading or copying, whichever is faster (memory; a copy reads and writes). The best of many short
@@ -12,4 +12,4 @@ namespace gi::bench {
 /// Tests tests/bench/device_test.cpp
 kernels::Ceilings measure_ceilings(Device& device);
 
-}  // namespace gi::bench
+}  // namespace gi

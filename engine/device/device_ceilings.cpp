@@ -1,5 +1,5 @@
 // Runs the loops of kernels/common/ceilings_cuda.cu.
-#include "bench/device_ceilings.h"
+#include "engine/device/device_ceilings.h"
 
 #include <algorithm>
 #include <string_view>
@@ -7,7 +7,7 @@
 #include "engine/core/tensor.h"
 #include "kernels/common/ceiling_loops.h"
 
-namespace gi::bench {
+namespace gi {
 
 using kernels::CeilingRounds;
 using kernels::Ceilings;
@@ -101,4 +101,4 @@ Ceilings measure_ceilings(Device& device) {
   return c;
 }
 
-}  // namespace gi::bench
+}  // namespace gi
