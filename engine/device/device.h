@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/core/tensor.h"
 #include "kernels/api/kernel.h"
 
 namespace gi {
@@ -76,6 +77,19 @@ class DeviceMemory {
  private:
   Device* device_ = nullptr;
   std::byte* data_ = nullptr;
+};
+
+/// Memory of a device or, where that is null, of the host; move-only.
+class Block {
+ public:
+  Block() = default;
+  Block(Device* device, std::size_t bytes)
+      : host_(device == nullptr ? bytes : 0), device_(device != nullptr ? DeviceMemory(*device, bytes) : DeviceMemory()) {}
+  std::byte* data() const { return device_.data() != nullptr ? device_.data() : host_.data(); }
+
+ private:
+  Buffer host_;
+  DeviceMemory device_;
 };
 
 }  // namespace gi

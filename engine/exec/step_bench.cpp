@@ -152,13 +152,6 @@ StepBench::StepBench(const Plan::Step& step, Device* device) : step_(step), devi
   define();
 }
 
-StepBench::Block StepBench::block(std::size_t bytes) const {
-  Block b;
-  if (device_ != nullptr) b.device = DeviceMemory(*device_, bytes);
-  else b.host = Buffer(bytes);
-  return b;
-}
-
 void StepBench::draw() {
   for (std::size_t i = 0; i < in_.size(); ++i) {
     const auto operand = static_cast<std::int64_t>(i);
@@ -168,16 +161,12 @@ void StepBench::draw() {
     std::memset(laid_out.data(), 0, laid_out.size());
     if (in_[i].dtype == DType::f32) spread<float>(drawn_[i], in_[i], laid_out.data());
     else spread<double>(drawn_[i], in_[i], laid_out.data());
-    Block& b = memory_.emplace_back();
-    if (device_ == nullptr) {
-      b.host = std::move(laid_out);
-    } else {
-      b = block(laid_out.size());
-      device_->upload(b.data(), laid_out.data(), laid_out.size());
-    }
+    const Block& b = memory_.emplace_back(device_, laid_out.size());
+    if (device_ == nullptr) std::memcpy(b.data(), laid_out.data(), laid_out.size());
+    else device_->upload(b.data(), laid_out.data(), laid_out.size());
     in_[i].data = b.data();
   }
-  for (View& o : out_) o.data = memory_.emplace_back(block(bytes_of(o))).data();
+  for (View& o : out_) o.data = memory_.emplace_back(device_, bytes_of(o)).data();
 }
 
 void StepBench::define() {
@@ -214,7 +203,7 @@ void StepBench::define() {
 kernels::Arguments StepBench::arguments(const Kernel& kernel) {
   kernels::Arguments args{{step_.attrs_data(), in_, out_}};
   const std::size_t bytes = kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args) : 0;
-  if (bytes > scratch_bytes_) scratch_ = block(scratch_bytes_ = bytes);
+  if (bytes > scratch_bytes_) scratch_ = Block(device_, scratch_bytes_ = bytes);
   args.scratch = scratch_.data();
   if (device_ != nullptr) args.stream = device_->stream();
   return args;

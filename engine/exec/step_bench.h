@@ -35,12 +35,6 @@ class StepBench {
   double seconds(const kernels::Kernel& kernel, int calls);
 
  private:
-  struct Block {
-    Buffer host;
-    DeviceMemory device;
-    std::byte* data() const { return device.data() != nullptr ? device.data() : host.data(); }
-  };
-  Block block(std::size_t bytes) const;
   kernels::Arguments arguments(const kernels::Kernel& kernel);
   void draw();
   void define();

@@ -31,25 +31,18 @@ Workspace::Workspace(const Plan& plan, Device& device) : Workspace(plan, 1, &dev
 Workspace::Workspace(const Plan& plan, int threads, Device* device)
     : plan_(plan),
       device_(device),
-      constants_(block(device != nullptr ? plan.block_bytes(Memory::constant) : 0)),
-      inputs_(block(plan.block_bytes(Memory::input))),
-      states_(block(plan.block_bytes(Memory::state))),
-      kept_(block(plan.block_bytes(Memory::kept))),
-      arena_(block(plan.block_bytes(Memory::arena))),
-      scratch_(block(scratch_of_one(plan) * static_cast<std::size_t>(threads))),
+      constants_(device, device != nullptr ? plan.block_bytes(Memory::constant) : 0),
+      inputs_(device, plan.block_bytes(Memory::input)),
+      states_(device, plan.block_bytes(Memory::state)),
+      kept_(device, plan.block_bytes(Memory::kept)),
+      arena_(device, plan.block_bytes(Memory::arena)),
+      scratch_(device, scratch_of_one(plan) * static_cast<std::size_t>(threads)),
       bound_(plan.inputs().size() + plan.states().size(), 0),
       pool_(threads > 1 ? std::make_unique<ThreadPool>(threads) : nullptr),
       setup_(bound_to_memory(plan.setup())),
       iteration_(bound_to_memory(plan.iteration())) {
   if (device_ != nullptr && constants_.data() != nullptr)
     device_->upload(constants_.data(), plan.constants(), plan.block_bytes(Memory::constant));
-}
-
-Workspace::Block Workspace::block(std::size_t bytes) const {
-  Block b;
-  if (device_ != nullptr) b.device = DeviceMemory(*device_, bytes);
-  else b.host = Buffer(bytes);
-  return b;
 }
 
 const std::byte* Workspace::base(Memory memory) const {

@@ -38,14 +38,6 @@ class Workspace {
   void attach(Profile* profile) { profile_ = profile; }
 
  private:
-  /// Memory of the device or, where there is none, of the host.
-  struct Block {
-    Buffer host;
-    DeviceMemory device;
-    std::byte* data() const { return device.data() != nullptr ? device.data() : host.data(); }
-  };
-  Block block(std::size_t bytes) const;
-
   const std::byte* base(Plan::Memory memory) const;
   const std::byte* address(Plan::Memory memory, std::size_t offset) const;
   std::byte* mutable_base(Plan::Memory memory) { return const_cast<std::byte*>(base(memory)); }

@@ -36,21 +36,21 @@ struct Job {
 };
 
 /// What a block does.
-struct BlockPart {
+struct MatrixPart {
   int row, column, first_k, last_k;
   int trial, product;  ///< the product within the trial
   std::int64_t y;      ///< where its matrix begins in y, or among the sums of slices
 };
 
 template <class Tile>
-__device__ BlockPart part_of(const Job& job) {
+__device__ MatrixPart part_of(const Job& job) {
   int rest = static_cast<int>(blockIdx.x);
   const auto next = [&rest](int extent) {
     const int index = rest % extent;
     rest /= extent;
     return index;
   };
-  BlockPart p;
+  MatrixPart p;
   p.column = next(static_cast<int>(ceil_div(job.n, Tile::kColumns))) * Tile::kColumns;
   p.row = next(static_cast<int>(ceil_div(job.m, Tile::kRows))) * Tile::kRows;
   const int slice = next(job.slices);
@@ -63,7 +63,7 @@ __device__ BlockPart part_of(const Job& job) {
 }
 
 template <class Scalar>
-__device__ const Scalar* matrix_of(const Factor& f, const BlockPart& p) {
+__device__ const Scalar* matrix_of(const Factor& f, const MatrixPart& p) {
   return static_cast<const Scalar*>(f.data) + p.trial * f.trial + p.product * f.product;
 }
 

@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads, 2) matmul_tensor(Job job, float* y) 
   using StageB = TensorStage<TensorTile::kColumns, BByK>;
   GI_SHARED(StageA, a_stages, [2]);
   GI_SHARED(StageB, b_stages, [2]);
-  const BlockPart p = part_of<TensorTile>(job);
+  const MatrixPart p = part_of<TensorTile>(job);
   const float* const a[2] = {matrix_of<float>(job.a[0], p), matrix_of<float>(job.a[1], p)};
   const float* const b[2] = {matrix_of<float>(job.b[0], p), matrix_of<float>(job.b[1], p)};
   const int warp = static_cast<int>(threadIdx.x) / 32;

@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) tiles(Job job, Scalar* y) {
   using BringB = Bring<Tile::kColumns, Scalar>;
   GI_SHARED(Four<Scalar>, a_stages, [2][kStep][BringA::kPitch]);
   GI_SHARED(Four<Scalar>, b_stages, [2][kStep][BringB::kPitch]);
-  const BlockPart p = part_of<Tile>(job);
+  const MatrixPart p = part_of<Tile>(job);
   const Scalar* const a[2] = {matrix_of<Scalar>(job.a[0], p), matrix_of<Scalar>(job.a[1], p)};
   const Scalar* const b[2] = {matrix_of<Scalar>(job.b[0], p), matrix_of<Scalar>(job.b[1], p)};
   const int row_thread = static_cast<int>(threadIdx.x) / Tile::kColumnThreads;
