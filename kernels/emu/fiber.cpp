@@ -66,7 +66,6 @@ bool create(Fiber& fiber, void (*entry)()) {
   void* memory = mmap(nullptr, kGuard + kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED || mprotect(memory, kGuard, PROT_NONE) != 0) return false;
   auto* bottom = static_cast<unsigned char*>(memory) + kGuard;
-  unpoison(bottom, kStack);  // a stack that was here before and left by a fault
   fiber.bottom = bottom;
   fiber.size = kStack;
   fiber.fake_stack = nullptr;
@@ -96,7 +95,9 @@ void destroy(Fiber& fiber) {
   __tsan_switch_to_fiber(own->thread, 0);
   __tsan_destroy_fiber(fiber.thread);
 #endif
-  munmap(const_cast<unsigned char*>(static_cast<const unsigned char*>(fiber.bottom)) - kGuard, kGuard + kStack);
+  auto* const bottom = const_cast<unsigned char*>(static_cast<const unsigned char*>(fiber.bottom));
+  unpoison(bottom, kStack);  // a fault leaves its frames, and others may get this memory
+  munmap(bottom - kGuard, kGuard + kStack);
 }
 
 void adopt(Fiber& main) {
