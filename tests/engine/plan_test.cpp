@@ -148,7 +148,7 @@ TEST_CASE("a weight gradient that is the sum of few pixels is not transformed", 
 }
 
 TEST_CASE("transforms of large filters are made again where they were read long ago, if that saves much memory", "[plan]") {
-  constexpr std::int64_t kChannels = 256, kSide = 8;
+  constexpr std::int64_t kChannels = 256, kSide = 4;
   constexpr std::size_t kBank = 36 * kChannels * kChannels * sizeof(float);
   for (const int between : {0, 20}) {
     Graph g;
