@@ -89,7 +89,7 @@ std::vector<Attack> attacks() {
 
 }  // namespace
 
-TEST_CASE("a device computes every chain of the zoo's networks at once", "[plan][emulated]") {
+TEST_CASE("a device computes every chain of the zoo's networks at once", "[plan][emulated][slow]") {
   test::EmulatedDevice device;
   BoundlessDevice boundless;
   std::map<std::string, int> cut;
