@@ -87,6 +87,7 @@ class CudaDevice : public Device {
       work();
     } catch (...) {
       cudaStreamEndCapture(stream_, &graph);
+      cudaGetLastError();  // as in require()
       if (graph != nullptr) cudaGraphDestroy(graph);
       throw;
     }
