@@ -1,9 +1,9 @@
 // Products of f32 matrices by warps on the tensor cores, out of tiles in shared memory. Only for *_cuda.cu files.
 //
 // For the accuracy of f32 a number is hi + lo, both TF32, and a product lo*hi + hi*lo + hi*hi, the small ones first: what is lost
-// (lo*lo, the last bit of lo) is 2^-22 of it. Tensor cores round every sum towards zero, so errors of a long chain would all point
-// one way; a chain here is one step long, and its sum is added to the result by an ordinary, rounded addition. The order of these
-// sums is the same wherever an element lies in a tile.
+// (lo*lo, the last bit of either lo) is at most 3 * 2^-22 of it. An infinity becomes NaN. Tensor cores round every sum towards
+// zero, so errors of a long chain would all point one way; a chain here is one step long, and its sum is added to the result by an
+// ordinary, rounded addition. The order of these sums is the same wherever an element lies in a tile.
 #pragma once
 
 #include "kernels/common/cuda_ptx.h"
