@@ -1,24 +1,20 @@
 // The convolution family for single trials.
 //
-// conv2d, conv2d_grad_input: pixels in the lanes. The source is copied to scratch with its halo, the rows one after the
-// other at one pitch; then output position i * pitch + j reads every tap at a fixed distance, so a vector of
-// neighbouring positions runs on over the ends of rows. What falls between the rows is computed and thrown away. For
-// strides above 1 the copy takes the source apart into stride_h * stride_w images that are read with step 1. Without a halo
-// and where rows are whole vectors, sources are read and outputs written where they lie.
+// conv2d, conv2d_grad_input: pixels in the lanes (conv2d_gather.h). Without a halo and where rows are whole vectors, sources are
+// read and outputs written where they lie.
 //
 // conv2d_grad_weight: output channels in the lanes. g is transposed to [pixel][channel], x gives the scalars.
 #include "kernels/common/families.h"
 #include "kernels/common/tile.h"
 #include "kernels/common/transpose.h"
 #include "kernels/conv2d/conv2d.h"
-#include "kernels/conv2d/conv2d_axis.h"
+#include "kernels/conv2d/conv2d_gather.h"
 #include "kernels/conv2d/conv2d_padded.h"
 
 namespace gi::kernels::GI_ISA {
 
 namespace {
 
-constexpr std::int64_t kBlockBytes = 512 << 10;  // source and sums of a block of rows, of a second cache of 1 MiB or more
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
 constexpr std::int64_t kPartChannels = 12;       // of the output that are one part of the work: whole register tiles
@@ -34,51 +30,6 @@ const char* declined(const Problem& problem) {
 }
 
 // ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
-
-struct Gather {
-  ConvAxis h, w;
-  std::int64_t groups, in, out;                      ///< channels of a group on either side
-  std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
-  std::int64_t images_h, images_w;                   ///< the copy's images by phase of the source
-  std::int64_t pitch, block_rows, image_rows;
-  std::int64_t slab_channel, sums_channel;  ///< numbers of one channel
-
-  Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t scalar_bytes)
-      : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
-        w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
-        groups(geo.groups),
-        in(adjoint ? geo.k_per_group() : geo.c_per_group()),
-        out(adjoint ? geo.c_per_group() : geo.k_per_group()),
-        filter_in((adjoint ? geo.c_per_group() : 1) * geo.r * geo.s),
-        filter_out((adjoint ? 1 : geo.c_per_group()) * geo.r * geo.s),
-        filter_group(geo.k_per_group() * geo.c_per_group() * geo.r * geo.s),
-        images_h(at_most(h.step(), h.spread() + 1)),
-        images_w(at_most(w.step(), w.spread() + 1)),
-        pitch(w.count(0) + w.spread() / w.step()) {
-    const std::int64_t row_bytes = groups * (in * images_h * images_w + out * phases()) * pitch * scalar_bytes;
-    block_rows = even_piece(h.count(0), kBlockBytes / row_bytes - h.spread() / h.step());
-    image_rows = block_rows + h.spread() / h.step();
-    slab_channel = images_h * images_w * image_rows * pitch;
-    sums_channel = vectors(block_rows, kVectorBytes / scalar_bytes) * kVectorBytes / scalar_bytes;
-  }
-  std::int64_t phases() const { return h.phases() * w.phases(); }
-  /// Whether `rows` rows of the source are read where they lie: nothing beside them, no steps, whole vectors.
-  bool reads_in_place(std::int64_t rows, std::int64_t elements) const {
-    return h.filter == 1 && w.filter == 1 && h.pad == 0 && w.pad == 0 && h.step() == 1 && w.step() == 1 && pitch == w.source &&
-           rows * pitch % elements == 0;
-  }
-  /// Whether they are written where they belong.
-  bool writes_in_place(std::int64_t rows, std::int64_t elements) const {
-    return phases() == 1 && pitch == w.dest && rows * pitch % elements == 0;
-  }
-  std::int64_t tap_count() const { return h.filter * w.filter; }
-  std::int64_t phase(std::int64_t r, std::int64_t s) const { return h.phase(r) * w.phases() + w.phase(s); }
-  std::int64_t tap_count(std::int64_t phase) const { return h.taps(phase / w.phases()) * w.taps(phase % w.phases()); }
-  /// Vectors from the first to the last output of `rows` rows.
-  std::int64_t vectors(std::int64_t rows, std::int64_t elements) const {
-    return ceil_div((rows - 1) * pitch + w.count(0), elements);
-  }
-};
 
 /// Scratch: taps, slab and sums by phase, each with a vector's overrun.
 template <class Scalar>
@@ -111,32 +62,8 @@ void write_taps(const Gather& gather, Tap* taps) {
     for (std::int64_t i = 0; i < gather.tap_count(); ++i) {
       const std::int64_t tap = backwards ? gather.tap_count() - 1 - i : i, r = tap / gather.w.filter, s = tap % gather.w.filter;
       if (gather.phase(r, s) != phase) continue;
-      const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
-      const std::int64_t image = down % gather.h.step() * gather.images_w + right % gather.w.step();
-      const std::int64_t x = (image * gather.image_rows + down / gather.h.step()) * gather.pitch + right / gather.w.step();
-      *taps++ = {x * scalar, tap * scalar};
+      *taps++ = {gather.tap_offset(r, s) * scalar, tap * scalar};
     }
-}
-
-/// The slab for output rows from i0 on: every channel's images of the source, zero outside of it.
-template <class Scalar>
-void copy_source(const Gather& gather, const Scalar* source, std::int64_t i0, Scalar* to) {
-  const std::int64_t step_w = gather.w.step();
-  std::memset(to, 0, gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + kVectorBytes);
-  for (std::int64_t image = 0; image < gather.images_h * gather.images_w; ++image) {
-    // Places 0 <= column + j * step_w < width, and likewise down.
-    const std::int64_t column = gather.w.lowest() + image % gather.images_w;
-    const std::int64_t row = gather.h.lowest() + image / gather.images_w + i0 * gather.h.step();
-    const Range across = inside(column, step_w, gather.w.source, gather.pitch);
-    const Range down = inside(row, gather.h.step(), gather.h.source, gather.image_rows);
-    for (std::int64_t c = 0; c < gather.groups * gather.in; ++c) {
-      const Scalar* from = source + c * gather.h.source * gather.w.source + column + across.first * step_w;
-      Scalar* const rows = to + c * gather.slab_channel + image * gather.image_rows * gather.pitch + across.first;
-      for (std::int64_t i = down.first; i < down.last; ++i)
-        copy_strided(from + (row + i * gather.h.step()) * gather.w.source, step_w, across.last - across.first,
-                     rows + i * gather.pitch);
-    }
-  }
 }
 
 /// Channels in memory.
@@ -192,40 +119,6 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
   }
 }
 
-/// Output rows from i0 on, put together from all phases.
-template <class Scalar>
-void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Range wanted, Scalar* out) {
-  constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t step = gather.w.phases(), width = gather.w.dest, phase_sums = gather.groups * gather.out * gather.sums_channel;
-  for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h, sums += step * phase_sums) {
-    const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h));
-    for (std::int64_t k = wanted.first; k < wanted.last; ++k) {
-      for (std::int64_t i = i0; i < i1; ++i) {
-        const Scalar* from = sums + k * gather.sums_channel + (i - i0) * gather.pitch;
-        Scalar* const to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * width;
-        if (step == 1) {
-          copy_row<1>(from, width, to);
-        } else if (step == 2) {
-          for (std::int64_t j = 0; 2 * j < width; j += n) {
-            Vector<Scalar> both[2];
-            interleave<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(from + j),
-                               *reinterpret_cast<const Vector<Scalar>*>(from + phase_sums + j), both);
-            for (std::int64_t half = 0; half < 2 && 2 * j + half * n < width; ++half) {
-              Scalar* const there = to + 2 * j + half * n;
-              if (const std::int64_t left = width - 2 * j - half * n; left < n)
-                std::memcpy(there, &both[half], left * sizeof(Scalar));
-              else *reinterpret_cast<Vector<Scalar>*>(there) = both[half];
-            }
-          }
-        } else {
-          for (std::int64_t phase_w = 0; phase_w < step; ++phase_w, from += phase_sums)
-            for (std::int64_t j = 0; j < gather.w.count(phase_w); ++j) to[j * step + phase_w] = from[j];
-        }
-      }
-    }
-  }
-}
-
 template <class Scalar, bool Adjoint>
 void gather_run(const Arguments& args) {
   const Gather gather(args.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar));
@@ -252,7 +145,7 @@ void gather_run(const Arguments& args) {
           Channels<const Scalar> from{slab, gather.slab_channel};
           if (gather.reads_in_place(rows, kElements<Scalar>))
             from = {image + i * gather.w.source, gather.h.source * gather.w.source};
-          else copy_source(gather, image, i, slab);
+          else copy_source(gather, image, gather.groups * gather.in, i, slab);
           gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, wanted, pair > 0, to);
         }
         if (!in_place) write_rows(gather, sums, i, wanted, out);
