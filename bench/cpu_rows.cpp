@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "bench/libraries/libraries.h"
@@ -47,8 +48,9 @@ void CpuRows::add(std::vector<Workload> workloads) {
   for (Workload& w : workloads) {
     const Workload& workload = keep(std::move(w));
     const auto serving = workload.kernels(kernels::cpu_kernels(isa_));
+    const auto chosen = std::ranges::find_if(serving, [](const kernels::Kernel* k) { return !k->on_request; });
     for (const kernels::Kernel* kernel : serving) {
-      const int calls = kernel == serving.front() ? workload.calls : 0;
+      const int calls = chosen != serving.end() && kernel == *chosen ? workload.calls : 0;
       benchmark::RegisterBenchmark(row_name(workload, *kernel).c_str(), [this, &workload, kernel, calls,
                                                                          known = Known()](benchmark::State& state) mutable {
         time_kernel(state, workload, *kernel, ceilings_, known);

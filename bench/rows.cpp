@@ -64,6 +64,7 @@ void Rows::tell(const std::string& prefix, const Ceilings& ceilings) {
     ceiling(name_of(dtype), "GFLOP/s", ceilings.gflops[static_cast<std::size_t>(dtype)]);
   ceiling("TF32", "GFLOP/s", ceilings.tensor_gflops);
   ceiling("3xTF32", "GFLOP/s", ceilings.tensor_gflops / 3);
+  ceiling("bf16x3", "GFLOP/s", ceilings.bf16_gflops / 3);
   for (std::size_t level = 0; level < kernels::kLevelNames.size(); ++level)
     ceiling(kernels::kLevelNames[level], "GB/s", ceilings.read_gbs[level]);
 }

@@ -119,6 +119,7 @@ Ceilings measure_ceilings(Isa isa) {
   const CeilingLoops loops = ceiling_loops(isa);
   Ceilings c{.isa = isa, .cache_bytes = reported_caches()};
   for (std::size_t dtype = 0; dtype < c.gflops.size(); ++dtype) c.gflops[dtype] = best_rate(loops.multiply_add[dtype]);
+  if (loops.multiply_bf16 != nullptr) c.bf16_gflops = best_rate(loops.multiply_bf16);
   std::size_t last = 0;
   for (std::size_t level = 0; level < c.cache_bytes.size(); ++level) {
     if (c.cache_bytes[level] == 0) continue;
@@ -144,6 +145,7 @@ double least_seconds(const Ceilings& ceilings, double flops, const Kernel& kerne
   const std::string_view name = kernel.name;
   double peak = ceilings.gflops[static_cast<std::size_t>(kernel.dtype)];
   if (name.ends_with("_tf32")) peak = ceilings.tensor_gflops;
+  else if (name.ends_with("_bf16x3")) peak = ceilings.bf16_gflops / 3;
   else if (name.starts_with("cuda_tensor") || name.find("3xtf32") != name.npos) peak = best_peak(ceilings, kernel.dtype);
   return seconds_at(peak, ceilings, flops, bytes);
 }

@@ -24,6 +24,11 @@ CeilingLoops ceiling_loops();
 }  // namespace avx512
 #endif
 
+bool has_products(const Kernel& kernel, std::string_view kind) {
+  const std::string_view name = kernel.name;
+  return kernel.on_request && name.size() > kind.size() && name.ends_with(kind) && name[name.size() - kind.size() - 1] == '_';
+}
+
 std::span<const Kernel> cpu_kernels(Isa isa) {
   switch (isa) {
 #ifdef GI_HAVE_ISA_avx512

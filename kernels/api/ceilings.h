@@ -15,6 +15,7 @@ struct Ceilings {
   Isa isa = Isa::portable;
   std::array<double, 2> gflops{};            ///< by DType: multiply-adds from registers, 2 flops each, 1e9 a second
   double tensor_gflops = 0;                  ///< of a device: products of TF32 matrices by mma.sync, likewise
+  double bf16_gflops = 0;                    ///< of a processor with AMX: products of bf16 matrices, likewise
   std::array<std::size_t, 3> cache_bytes{};  ///< data caches L1 to L3 as the system reports them; 0: unknown
   std::array<double, 4> read_gbs{};          ///< by Level: reading only, 1e9 bytes a second; 0 where the cache is unknown
 };
@@ -34,7 +35,8 @@ Level level_of(const Ceilings& ceilings, double bytes);
 /// gflops[dtype], in f32 of a device the higher of that and tensor_gflops / 3: a product exact to f32 takes three of TF32.
 double least_seconds(const Ceilings& ceilings, double flops, DType dtype, double bytes);
 /// The same for this kernel: its peak is the above on tensor cores ("cuda_tensor...", "...3xtf32..."), tensor_gflops where its
-/// products are TF32 by request ("..._tf32"), and gflops[dtype] of all others.
+/// products are TF32 by request ("..._tf32"), bf16_gflops / 3 where three of bf16 make one ("..._bf16x3"), and gflops[dtype] of all
+/// others.
 double least_seconds(const Ceilings& ceilings, double flops, const Kernel& kernel, double bytes);
 
 }  // namespace gi::kernels

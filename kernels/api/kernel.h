@@ -12,6 +12,7 @@
 
 #include <limits>
 #include <span>
+#include <string_view>
 
 #include "kernels/api/attrs.h"
 #include "kernels/api/view.h"
@@ -75,6 +76,9 @@ struct Kernel {
   /// Only where it is asked for by name: it is less exact than its dtype, or not everywhere there.
   bool on_request = false;
 };
+
+/// Whether it is a kernel by request whose products of f32 are of this kind, "tf32" or "bf16x3": its name ends with that.
+bool has_products(const Kernel& kernel, std::string_view kind);
 
 /// All CPU kernels of one instruction set, best first within an op.
 std::span<const Kernel> cpu_kernels(Isa isa);

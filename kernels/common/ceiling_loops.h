@@ -10,6 +10,8 @@ struct CeilingLoops {
   double (*multiply_add[2])(std::int64_t rounds);
   /// Reads `bytes`, a multiple of 1024, `rounds` times.
   void (*read)(const std::byte* data, std::size_t bytes, std::int64_t rounds);
+  /// Products of bf16 on tile units, likewise; null where there are none.
+  double (*multiply_bf16)(std::int64_t rounds) = nullptr;
 };
 
 CeilingLoops ceiling_loops(Isa isa);

@@ -1,4 +1,5 @@
 // Loops that do nothing but multiply and add, or read.
+#include "kernels/common/amx.h"
 #include "kernels/common/ceiling_loops.h"
 #include "kernels/common/vector.h"
 
@@ -49,6 +50,12 @@ void read(const std::byte* data, std::size_t bytes, std::int64_t rounds) {
 
 }  // namespace
 
-CeilingLoops ceiling_loops() { return {{multiply_add<float>, multiply_add<double>}, read}; }
+CeilingLoops ceiling_loops() {
+  CeilingLoops loops{{multiply_add<float>, multiply_add<double>}, read};
+#if defined(GI_ISA_IS_avx512)
+  if (has_amx()) loops.multiply_bf16 = amx_products;
+#endif
+  return loops;
+}
 
 }  // namespace gi::kernels::GI_ISA

@@ -20,6 +20,7 @@ struct Table {
 
   Table() {
     add(batchnorm_kernels());
+    add(conv2d_amx_kernels());
     add(conv2d_winograd_kernels());
     add(conv2d_lanes_kernels());
     add(conv2d_patches_kernels());

@@ -102,6 +102,14 @@ TEST_CASE("ceilings: a device's peak is that of the units a kernel uses", "[unit
   CHECK(least_seconds(c, 1e9, DType::f32, 0) == Approx(1e-2));
 }
 
+TEST_CASE("ceilings: a product of three of bf16 takes three of a processor's", "[unit]") {
+  Ceilings c = by_hand();
+  c.bf16_gflops = 3000;
+  const Kernel kernel{"conv2d", "amx_bf16x3", Isa::avx512, DType::f32, 1, nullptr, nullptr, nullptr};
+  CHECK(least_seconds(c, 1e9, kernel, 0) == Approx(1e-3));
+  CHECK(least_seconds(c, 1e9, DType::f32, 0) == Approx(1e-2));
+}
+
 TEST_CASE("ceilings: a device's loops do all that is counted", "[emulated]") {
   // x -> 0.75 x + 0.25 draws every number to 1 by a quarter of the way; eight of them begin at 0, 0.25, ... 1.75.
   for (const double got : after<double>("cuda_multiply_add", 3)) {

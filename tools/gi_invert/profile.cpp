@@ -155,6 +155,7 @@ Json profile_json(const inversion::AttackRun& attack, const Ceilings& c, const C
   }
   Json gflops{{"f32", c.gflops[0]}, {"f64", c.gflops[1]}};
   if (c.tensor_gflops > 0) gflops["tf32"] = c.tensor_gflops;
+  if (c.bf16_gflops > 0) gflops["bf16"] = c.bf16_gflops;
   Json by_op = Json::array(), steps = Json::array();
   for (const OpCost& op : costs.ops) {
     by_op.push_back({{"op", op.op}, {"steps", op.steps}});
