@@ -32,10 +32,10 @@ std::int64_t peak_memory_bytes() {
   return 0;
 }
 
-/// How many steps round what they multiply.
-std::int64_t tf32_steps(const gi::Plan& plan) {
+/// How many steps do them as `products` says.
+std::int64_t steps_with(const gi::Plan& plan, std::string_view products) {
   return std::ranges::count_if(plan.iteration(),
-                               [](const auto& step) { return std::string_view(step.kernel->name).ends_with("_tf32"); });
+                               [&](const auto& step) { return gi::kernels::has_products(*step.kernel, products); });
 }
 
 nlohmann::json measure(const Options& options) {
@@ -55,7 +55,8 @@ nlohmann::json measure(const Options& options) {
           {"model", options.model},
           {"mode", options.mode_name},
           {"dtype", options.dtype_name},
-          {"tf32_steps", tf32_steps(plan)},
+          {"products", options.products},
+          {"products_steps", options.products.empty() ? 0 : steps_with(plan, options.products)},
           {"device", options.device != nullptr ? options.device->name() : "cpu"},
           {"isa", gi::kernels::kIsaNames[static_cast<std::size_t>(plan.isa())]},
           {"trials", options.trials},
@@ -90,7 +91,7 @@ int main(int argc, char** argv) {
   app.add_option("--device", options.device_name, "where it runs: the CPU, or the first CUDA device")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
-  app.add_flag("--tf32", options.tf32, "products of f32 on a CUDA device may round their factors to TF32");
+  app.add_option("--products", options.products, "of f32, where there are kernels that do them so: tf32 on a CUDA device, bf16x3");
   app.add_option("--trials", options.trials, "size of the population")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option(
       "--chunk", options.chunk,

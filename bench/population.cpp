@@ -32,28 +32,10 @@ inversion::AttackOptions attack_of(const PopulationOptions& options, std::int64_
   return {.steps = 1'000'000, .restarts = chunk / victims_of(options, chunk)};
 }
 
-/// For PlanOptions::choices.
-std::map<std::string, std::string> tf32_choices(const Plan& plan, const Device& device) {
-  std::map<std::string, std::string> choices;
-  for (const Plan::Step& step : plan.iteration()) {
-    std::vector<kernels::ConstView> in;
-    std::vector<kernels::View> out;
-    for (const Plan::Operand& o : step.in) in.push_back({o.layout});
-    for (const Plan::Operand& o : step.out) out.push_back({o.layout});
-    for (const kernels::Kernel& k : device.kernels()) {
-      const std::string_view name = k.name;
-      if (std::string_view(k.op) != step.kernel->op || k.dtype != step.kernel->dtype) continue;
-      if (!name.starts_with("cuda_") || !name.ends_with("_tf32")) continue;
-      if (k.declines == nullptr || k.declines({step.attrs_data(), in, out}) == nullptr) choices.emplace(step_key(step), name);
-    }
-  }
-  return choices;
-}
-
 Plan plan_of(const inversion::Problem& problem, const PopulationOptions& options, std::int64_t chunk) {
   const Program program = inversion::attack_program(problem, attack_of(options, chunk), chunk);
   PlanOptions plan{.dtype = options.dtype, .isa = options.isa, .device = options.device, .lanes = options.lanes};
-  if (options.tf32 && options.device != nullptr) plan.choices = tf32_choices(Plan::compile(program, plan), *options.device);
+  if (!options.products.empty()) plan.force["products"] = options.products;
   return Plan::compile(program, plan);
 }
 

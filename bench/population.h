@@ -28,7 +28,7 @@ struct PopulationOptions {
   /// Where it runs instead of the CPU, with as many trials at once as divide all and fit; must outlive the Population. `threads`
   /// and `isa` mean nothing then.
   Device* device = nullptr;
-  bool tf32 = false;  ///< of a device: products of f32 by TF32 where a kernel of ours ("cuda_..._tf32") serves
+  std::string products;  ///< of f32 where a kernel does them so: "tf32", "bf16x3" (PlanOptions::force), or empty
 };
 
 /// A network with its usual normalisation and `victims` clients that have sent nothing yet: enough to build a Program of.

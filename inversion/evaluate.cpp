@@ -30,7 +30,7 @@ Evaluation evaluate(const Problem& problem, const Tensor& x, const EvaluateOptio
     for (const models::Decision& d : net.decisions()) spec.outputs.push_back({d.input, d.pre_activation});
 
   const Program program = Program::freeze(g, spec);
-  const Plan plan = Plan::compile(program, {.dtype = options.dtype, .device = options.device, .lanes = 1});
+  const Plan plan = Plan::compile(program, {.dtype = options.dtype, .device = options.device, .lanes = 1, .force = options.force});
   Workspace work = options.device != nullptr ? Workspace(plan, *options.device) : Workspace(plan);
   work.set("x", x);
   work.set("labels", one_hot(victim.labels, problem.model.classes));

@@ -2,6 +2,7 @@
 // other implementation.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +19,10 @@ using Decisions = std::vector<std::pair<std::string, Tensor>>;
 
 struct EvaluateOptions {
   DType dtype = DType::f64;
-  Device* device = nullptr;           ///< null: the CPU
-  bool record_decisions = false;      ///< keep what piecewise ops decided by
-  const Decisions* forced = nullptr;  ///< decide by these instead
+  Device* device = nullptr;                       ///< null: the CPU
+  bool record_decisions = false;                  ///< keep what piecewise ops decided by
+  const Decisions* forced = nullptr;              ///< decide by these instead
+  std::map<std::string, std::string> force = {};  ///< PlanOptions::force
 };
 
 struct Evaluation {

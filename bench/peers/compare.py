@@ -169,7 +169,7 @@ def measure(setting, options):
     if setting.form == "gi":
         command = [*(() if setting.device == "cuda" else ("taskset", "-c", processors)), options.gi, *command]
         if setting.precision == "tf32":
-            command += ["--tf32"]
+            command += ["--products", "tf32"]
         if file := WEIGHTS.get(setting.model):
             command += ["--weights", str(data_folder() / f"weights/untrained/{file}.safetensors")]
     else:

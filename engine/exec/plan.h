@@ -24,7 +24,8 @@ struct PlanOptions {
   const Device* device = nullptr;
   /// Trials side by side: 1, or kernels::pack_lanes(isa); 0 chooses packs when T is a multiple of them.
   std::int64_t lanes = 0;
-  /// op -> kernel name: that kernel or an error. "winograd" -> "no", "2", "4": winograd_choice.h.
+  /// op -> kernel name: that kernel or an error. "winograd" -> "no", "2", "4": winograd_choice.h. "products" -> "bf16x3", "tf32":
+  /// kernels on request that multiply so (kernels::has_products), where one serves; an error if there are none.
   std::map<std::string, std::string> force;
   /// step_key -> kernel name: that kernel or an error, for steps whose op is not forced. Steps that a Program does not have do not
   /// matter.

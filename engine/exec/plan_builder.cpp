@@ -40,14 +40,18 @@ std::int64_t choose_lanes(const Program& program, const PlanOptions& options) {
   return lanes;
 }
 
+std::span<const Kernel> kernels_of(const PlanOptions& options) {
+  return options.device != nullptr ? options.device->kernels() : kernels::cpu_kernels(options.isa);
+}
+
 /// With a device, its instruction set.
 PlanOptions completed(PlanOptions options) {
   if (options.device != nullptr) options.isa = kernels::Isa::cuda;
+  if (const auto kind = options.force.find("products"); kind != options.force.end())
+    if (std::ranges::none_of(kernels_of(options), [&](const Kernel& k) { return kernels::has_products(k, kind->second); }))
+      throw UsageError(fmt::format("plan: no {} kernel here has products of kind '{}'",
+                                   kernels::kIsaNames[static_cast<int>(options.isa)], kind->second));
   return options;
-}
-
-std::span<const Kernel> kernels_of(const PlanOptions& options) {
-  return options.device != nullptr ? options.device->kernels() : kernels::cpu_kernels(options.isa);
 }
 
 Program lowered(const Program& program, const PlanOptions& options, std::int64_t lanes) {
@@ -57,10 +61,13 @@ Program lowered(const Program& program, const PlanOptions& options, std::int64_t
   };
   Program p = passes::lower_fused(program, has_kernel);
   if (options.fuse) p = passes::gather_pairs(p);
-  const auto asked = options.force.find("winograd");
+  const auto asked = [&options](const char* what) {
+    const auto found = options.force.find(what);
+    return found == options.force.end() ? std::string_view() : std::string_view(found->second);
+  };
   const bool fits = options.dtype == DType::f32 && options.fuse && options.device == nullptr;  // f64 is for checks
-  if (asked == options.force.end() && !fits) return p;
-  return passes::use_winograd(p, winograd_rule(asked == options.force.end() ? "" : asked->second, options.isa, lanes));
+  if (asked("winograd").empty() && !fits) return p;
+  return passes::use_winograd(p, winograd_rule(asked("winograd"), options.isa, lanes, asked("products")));
 }
 
 }  // namespace
@@ -251,6 +258,12 @@ const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, D
     throw UsageError(fmt::format("plan: the kernel chosen for a step cannot serve\n  step: {}\n  {}: {}\n  hint: tune again",
                                  chosen->first, chosen->second, reason));
   };
+  const auto products = force.find("products");
+  if (products != force.end() && forced == force.end() && chosen == choices.end())
+    for (const Kernel& k : kernels_of(plan_.options_))
+      if (op == k.op && k.dtype == dtype && k.lanes == lanes && kernels::has_products(k, products->second) &&
+          (k.declines == nullptr || k.declines(problem) == nullptr))
+        return &k;
   for (const Kernel& k : kernels_of(plan_.options_)) {
     if (op != k.op || k.dtype != dtype || k.lanes != lanes) continue;
     if (forced != force.end() && forced->second != k.name) {

@@ -16,12 +16,18 @@ struct Costs {
   // windows.
   double images = 4, filters = 2;
   double block = 0;  ///< numbers of a block's windows, of one image
+  // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, which is
+  // split each time. 0: none.
+  double tiles = 0, split = 0;
 };
 // Measured on an AMD EPYC (Zen 5), every instruction set on the same machine, step by step as `gi_invert --profile` does with
 // --impl winograd=no and =4. The blocks are kWindowBytes of kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
 constexpr Costs kSingle[] = {{39, 33, 0.06, 1.32, 0.87}, {98, 122, 0.06, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.14}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
+
+// One trial, with direct convolutions from three products of bf16. Measured on an Intel Xeon (Emerald Rapids), likewise.
+constexpr Costs kSingleBf16x3{125, 140, 0.06, 0.6, 0.33, 4, 2, 0, 380, 0.3};
 
 /// Transforms must win by more than the table is worth.
 constexpr double kMargin = 0.9;
@@ -30,7 +36,11 @@ constexpr double kConvolutions = 7;
 
 /// One of the seven convolutions.
 double direct_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images) {
-  return 2 * static_cast<double>(geo.macs() * images) / costs.direct;
+  if (costs.tiles == 0 || std::min(geo.c, geo.k) < 16) return 2 * static_cast<double>(geo.macs() * images) / costs.direct;
+  const auto whole = [](std::int64_t n, std::int64_t tile) { return (n + tile - 1) / tile * tile; };
+  const std::int64_t positions = images * whole(geo.p * (geo.q + geo.s - 1), 16);
+  const std::int64_t products = whole(geo.k, 16) * whole(geo.c, 32) * geo.r * geo.s * positions;
+  return 2 * static_cast<double>(products) / costs.tiles + costs.split * static_cast<double>(geo.k * geo.c * geo.r * geo.s);
 }
 
 struct WinogradNs {
@@ -51,7 +61,7 @@ WinogradNs winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, s
 
 }  // namespace
 
-passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std::int64_t lanes) {
+passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std::int64_t lanes, std::string_view products) {
   // One trial has tiles in its lanes: whole vectors of them.
   passes::WinogradRule rule{.tile = {}, .column_multiple = kernels::pack_lanes(isa), .within_kernels = lanes != 1};
   if (!asked.empty()) {
@@ -60,7 +70,8 @@ passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std
     rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, std::int64_t) { return true; };
     return rule;
   }
-  const Costs& costs = (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
+  const bool bf16x3 = lanes == 1 && products == "bf16x3";
+  const Costs& costs = bf16x3 ? kSingleBf16x3 : (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
   const std::int64_t multiple = lanes == 1 ? rule.column_multiple : 1;
   rule.tile = [&costs, multiple](const kernels::Conv2dGeometry& geo, std::int64_t images) {
     std::int64_t best = 0;

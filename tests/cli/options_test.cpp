@@ -56,6 +56,7 @@ TEST_CASE("wrong options end with code 2 and say what was expected", "[cli]") {
       {{"--model", "lenet"}, "model: no such name 'lenet'\n  hint: near names are lenetzhu"},
       {{"--impl", "conv2d"}, "--impl: expected OP=KERNEL, got 'conv2d'"},
       {{"--impl", "conv2d=wishful"}, "wishful"},
+      {{"--impl", "products=tf33"}, "--impl: no kernel for this processor has products of kind 'tf33'"},
       {{"--lanes", "3"}, "--lanes: expected 1 or this processor's"},
       {{"--truth", "t.png"}, "--truth: goes with --gradient"},
       {{"--gradient", "g.safetensors"}, "pictures and --gradient do not go together"},

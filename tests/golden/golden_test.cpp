@@ -128,6 +128,31 @@ TEST_CASE("f32: the derivatives are PyTorch's within 1e-4, with the f64 run's de
   }
 }
 
+TEST_CASE("with products of three of bf16 the derivatives are PyTorch's within 1e-4, with the f64 run's decisions", "[golden]") {
+  const auto list = kernels::cpu_kernels(kernels::best_isa());
+  if (std::ranges::none_of(list, [](const auto& k) { return kernels::has_products(k, "bf16x3"); })) {
+    fmt::print("[gi: skipped] this processor has no AMX\n");
+    return;
+  }
+  for (const Golden& c : kCases) {
+    if (std::string_view(c.model) == "lenetzhu") continue;  // 12 channels
+    const auto l = load(c);
+    if (!l) return;
+    INFO(c.file);
+    const auto exact = inversion::evaluate(l->problem, l->x, {.dtype = DType::f64, .record_decisions = true});
+    for (const char* winograd : {"no", ""}) {
+      std::map<std::string, std::string> force{{"products", "bf16x3"}};
+      if (winograd[0] != 0) force["winograd"] = winograd;
+      const auto e = inversion::evaluate(l->problem, l->x, {.dtype = DType::f32, .forced = &exact.decisions, .force = force});
+      const double cosine = relative_error(e.d_cosine_distance_d_x.to_doubles(), l->stored("d_cosine_distance_d_x"));
+      const double l2 = relative_error(e.d_l2_distance_d_x.to_doubles(), l->stored("d_l2_distance_d_x"));
+      fmt::print("{:<36} bf16x3, winograd '{}': cosine {:.1e}, l2 {:.1e}\n", c.file, winograd, cosine, l2);
+      CHECK(cosine <= 1e-4);
+      CHECK(l2 <= 1e-4);
+    }
+  }
+}
+
 TEST_CASE("on a device too the derivatives are PyTorch's, in f64, and in f32 with the f64 run's decisions",
           "[golden][emulated][gpu]") {
   for (const Golden& c : kCases) {

@@ -42,7 +42,10 @@ inversion::RunOptions run_options(const Settings& s, Device* device) {
     const std::string op = pair.substr(0, equals), kernel = pair.substr(equals + 1);
     bool known = op == "winograd" && (kernel == "no" || kernel == "2" || kernel == "4");
     for (const kernels::Kernel& k : device != nullptr ? device->kernels() : kernels::cpu_kernels(kernels::best_isa()))
-      known |= k.op == op && k.name == kernel;
+      known |= op == "products" ? kernels::has_products(k, kernel) : k.op == op && k.name == kernel;
+    if (!known && op == "products")
+      throw UsageError(fmt::format("--impl: no kernel {} has products of kind '{}'",
+                                   device != nullptr ? "of " + device->name() : "for this processor", kernel));
     if (!known)
       throw UsageError(fmt::format("--impl: {} has no kernel '{}'\n  hint: --explain-plan names those there are", op, kernel));
     o.force[op] = kernel;
@@ -110,7 +113,8 @@ void evaluate_candidate(const Settings& s, Device* device) {
     throw IoError(fmt::format("{}: 'x' is {}, expected [{}]", s.evaluate, candidate->shape_str(), fmt::join(expected, ",")));
   if (!candidate->all_finite()) throw IoError(fmt::format("{}: 'x' holds a NaN or an infinity", s.evaluate));
   prepare_folder(s.output);
-  const inversion::Evaluation e = inversion::evaluate(p, candidate->to_tensor(shape), {.dtype = s.number_type(), .device = device});
+  const inversion::Evaluation e = inversion::evaluate(
+      p, candidate->to_tensor(shape), {.dtype = s.number_type(), .device = device, .force = run_options(s, device).force});
 
   models::TensorFile out;
   const auto add = [&](const char* name, double value, const Tensor& derivative) {
