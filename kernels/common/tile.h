@@ -31,6 +31,9 @@ struct TileJob {
   // other and the channels that far from each other.
   const std::byte* ahead = nullptr;
   std::int64_t ahead_channel = 0;
+  // Shared w and several taps only: from one channel of x to the next is so far that the processor does not foresee it. What the
+  // taps read of the next one is fetched meanwhile.
+  bool far_channels = false;
   // The whole is repeated over an outer axis.
   std::int64_t lines = 1, x_line = 0, out_line = 0;
 };

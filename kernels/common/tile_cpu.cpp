@@ -1,5 +1,7 @@
 #include "kernels/common/tile.h"
 
+#include <type_traits>
+
 namespace gi::kernels::GI_ISA {
 
 namespace {
@@ -10,6 +12,9 @@ constexpr int kMaxRows = kVectorRegisters == 32 ? 6 : 3;
 
 constexpr std::int64_t max_rows(std::int64_t columns) { return columns == 1 ? 2 * kMaxRows : kMaxRows; }
 constexpr std::int64_t max_columns(std::int64_t rows) { return 2 * rows <= kMaxRows ? 2 * kMaxTileColumns : kMaxTileColumns; }
+
+/// Vectors of x that are fetched beside a tap's products: more cost more than they save.
+constexpr int kFetchedOfTap = 2;
 
 /// Rows of w that one register reaches: an address may have one other register, once, twice, four or eight times.
 constexpr int kRowsOfPointer = 3;
@@ -90,13 +95,26 @@ void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
             }
           }
         } else {
-          for (std::int64_t channel = 0; channel < job.channels; ++channel) {
-            for (const Tap* tap = job.taps; tap != taps_end; ++tap)
-              add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
-            x += job.x_channel;
-            w += job.w_channel;
-            ahead += fetch.channel;
-          }
+          const auto add_channels = [&](auto far) __attribute__((always_inline)) {
+            for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+              int column = 0;  // of the tile, whose next channel is fetched
+              for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
+                if constexpr (far) {
+#pragma GCC unroll 2
+                  for (int i = 0; i < kFetchedOfTap; ++i) {
+                    __builtin_prefetch(x + tap->x + job.x_channel + column * x_q, 0, 3);
+                    column = column + 1 == Q ? 0 : column + 1;
+                  }
+                }
+                add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
+              }
+              x += job.x_channel;
+              w += job.w_channel;
+              ahead += fetch.channel;
+            }
+          };
+          if (Shared && job.far_channels) add_channels(std::bool_constant<Shared>{});
+          else add_channels(std::false_type{});
         }
 #pragma GCC unroll 16
         for (int k = 0; k < K; ++k)

@@ -22,7 +22,6 @@ constexpr std::int64_t kBytes = 1 << 20;        // source and sums of a block of
 constexpr std::int64_t kRows = 2 * kAmxRows;    // output channels whose filters are there at a time, and a part of the work
 constexpr std::int64_t kPairs = kAmxTerms / 2;  // of channels, or positions, that a step sums up
 constexpr std::int64_t kLane = sizeof(float);
-constexpr std::int64_t kOverrun = 2 * kAmxRowBytes;  // of a tile's rows beyond what is there
 
 const char* declined(const Problem& problem) {
   const auto& geo = problem.attrs_as<Conv2dGeometry>();
@@ -59,8 +58,8 @@ struct GatherPlaces {
   std::int64_t two, slab, filters, sums, end;
   explicit GatherPlaces(const AmxGather& g)
       : two(aligned(g.tap_count() * sizeof(AmxStep))),
-        slab(two + aligned(2 * g.plane + kVectorBytes)),
-        filters(slab + 2 * aligned(g.images * g.image_bytes() + kOverrun)),
+        slab(two + aligned(2 * g.plane + g.overrun)),
+        filters(slab + 2 * aligned(g.images * g.image_bytes() + g.overrun)),
         sums(filters + 2 * kRows * g.tap_bytes),
         end(sums + g.images * g.sums_bytes()) {}
 };
@@ -134,8 +133,9 @@ void gather_run(const Arguments& args) {
   const std::int64_t slab_bytes = (places.filters - places.slab) / 2;
   const Halves slab{args.scratch + places.slab, args.scratch + places.slab + slab_bytes};
   const Halves bank{args.scratch + places.filters, args.scratch + places.filters + kRows * g.tap_bytes};
-  std::memset(slab.hi + slab_bytes - kOverrun, 0, kOverrun);
-  std::memset(slab.lo + slab_bytes - kOverrun, 0, kOverrun);
+  const std::int64_t behind = g.images * g.image_bytes();
+  std::memset(slab.hi + behind, 0, slab_bytes - behind);
+  std::memset(slab.lo + behind, 0, slab_bytes - behind);
   write_steps(g, steps);
   const AmxTiles tiles;
   AmxJob job;
@@ -202,8 +202,8 @@ struct CorrelatePlaces {
   std::int64_t some, x, g, sums, end;
   explicit CorrelatePlaces(const AmxCorrelate& c)
       : some(aligned(c.images * c.steps * sizeof(AmxStep))),
-        x(some + 16 * at_least(aligned(c.slab_channel * kLane), c.steps * 2 * kAmxRowBytes) + kVectorBytes),
-        g(aligned(x + 2 * (c.images * kRows * c.row + kOverrun))),
+        x(some + at_least(aligned(c.slab_channel * kLane + c.overrun), 16 * c.steps * 2 * kAmxRowBytes)),
+        g(aligned(x + 2 * (c.images * kRows * c.row + c.overrun))),
         sums(g + 2 * c.images * c.k_tiles * c.g_tile),
         end(sums + 2 * c.columns() * kAmxRowBytes) {}
 };
@@ -244,10 +244,10 @@ void correlate_run(const Arguments& args) {
   AmxStep* const steps = reinterpret_cast<AmxStep*>(args.scratch);
   float* const some = reinterpret_cast<float*>(args.scratch + places.some);
   float* const sums = reinterpret_cast<float*>(args.scratch + places.sums);
-  const std::int64_t x_bytes = c.images * kRows * c.row + kOverrun, g_bytes = c.images * c.k_tiles * c.g_tile;
+  const std::int64_t x_bytes = c.images * kRows * c.row + c.overrun, g_bytes = c.images * c.k_tiles * c.g_tile;
   const Halves x{args.scratch + places.x, args.scratch + places.x + x_bytes};
   const Halves g{args.scratch + places.g, args.scratch + places.g + g_bytes};
-  // What tiles reach beyond is multiplied by zero, and must not be infinite.
+  // What tiles reach beyond is the zeros behind a row or multiplied by zero, and must not be infinite.
   std::memset(x.hi, 0, 2 * x_bytes);
   for (std::int64_t m = 0; m < c.images; ++m)
     for (std::int64_t i = 0; i < c.steps; ++i)

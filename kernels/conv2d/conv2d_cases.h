@@ -41,6 +41,7 @@ inline std::vector<Case> conv2d_cases() {
       {"depthwise, two a channel, s2",    2, 3,  6,   7,  7,  3, 3, 2, 2,  1, 1,  3},
       {"filter 3x3, image 2x2, p1",       2, 3,  4,   2,  2,  3, 3, 1, 1,  1, 1},
       {"filter 5x5, image 3x3, p2",       1, 3,  2,   3,  3,  5, 5, 1, 1,  2, 2},
+      {"filter 1x9, image 1x2, p8",       1, 16, 17,  1,  2,  1, 9, 1, 1,  0, 8},
       {"filter covers the image",         2, 3,  5,   4,  4,  4, 4, 1, 1,  0, 0},
       {"3x3 s1 p1, 33 to 47 channels, batch 3", 3, 33, 47, 5, 6, 3, 3, 1, 1, 1, 1},
       {"3x3 s2 p1, 18 to 21 channels",    2, 18, 21,  7,  9,  3, 3, 2, 2,  1, 1},

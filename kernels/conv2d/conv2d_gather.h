@@ -2,8 +2,8 @@
 //
 // The source is copied to scratch with its halo, a slab of rows one after the other at one pitch; then output position
 // i * pitch + j reads every tap at a fixed distance, so a vector of neighbouring positions runs on over the ends of rows. What
-// falls between the rows is computed and thrown away. For strides above 1 the copy takes the source apart into
-// stride_h * stride_w images that are read with step 1.
+// falls between the rows is computed and thrown away: as little as can be, so the zeros behind a row are those in front of the
+// next. For strides above 1 the copy takes the source apart into stride_h * stride_w images that are read with step 1.
 #pragma once
 
 #include <cstring>
@@ -21,7 +21,8 @@ struct Gather {
   std::int64_t groups, in, out;                      ///< channels of a group on either side
   std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
   std::int64_t images_h, images_w;                   ///< the copy's images by phase of the source
-  std::int64_t pitch, block_rows, image_rows;
+  std::int64_t pitch, overrun;  ///< numbers from row to row; bytes that are read beyond a slab
+  std::int64_t block_rows, image_rows;
   std::int64_t slab_channel, sums_channel;  ///< numbers of one channel
   std::int64_t phase_sums;                  ///< numbers from the sums of one phase to those of the next
 
@@ -36,13 +37,24 @@ struct Gather {
         filter_group(geo.k_per_group() * geo.c_per_group() * geo.r * geo.s),
         images_h(at_most(h.step(), h.spread() + 1)),
         images_w(at_most(w.step(), w.spread() + 1)),
-        pitch(w.count(0) + w.spread() / w.step()) {
+        pitch(w.count(0) + w.spread() / w.step() - shared_halo()),
+        overrun(kVectorBytes + shared_halo() * scalar_bytes) {
     const std::int64_t row_bytes = groups * (in * images_h * images_w + out * phases()) * pitch * scalar_bytes;
     block_rows = even_piece(h.count(0), block_bytes / row_bytes - h.spread() / h.step());
     image_rows = block_rows + h.spread() / h.step();
     slab_channel = images_h * images_w * image_rows * pitch;
     sums_channel = vectors(block_rows, kVectorBytes / scalar_bytes) * kVectorBytes / scalar_bytes;
     phase_sums = groups * out * sums_channel;
+  }
+  /// Places by which a row may run on into the next one's, since there are zeros on both sides.
+  std::int64_t shared_halo() const {
+    std::int64_t most = w.spread() / w.step();
+    for (std::int64_t image = 0; image < images_w; ++image) {
+      const std::int64_t places = w.count(0) + w.spread() / w.step();
+      const Range there = inside(w.lowest() + image, w.step(), w.source, places);
+      most = at_most(most, at_most(there.first, places - there.last));
+    }
+    return most;
   }
   std::int64_t phases() const { return h.phases() * w.phases(); }
   /// Whether `rows` rows of the source are read where they lie: nothing beside them, no steps, whole vectors.
@@ -73,7 +85,7 @@ struct Gather {
 template <class Scalar>
 void copy_source(const Gather& gather, const Scalar* source, std::int64_t channels, std::int64_t i0, Scalar* to) {
   const std::int64_t step_w = gather.w.step();
-  std::memset(to, 0, channels * gather.slab_channel * sizeof(Scalar) + kVectorBytes);
+  std::memset(to, 0, channels * gather.slab_channel * sizeof(Scalar) + gather.overrun);
   for (std::int64_t image = 0; image < gather.images_h * gather.images_w; ++image) {
     // Places 0 <= column + j * step_w < width, and likewise down.
     const std::int64_t column = gather.w.lowest() + image % gather.images_w;

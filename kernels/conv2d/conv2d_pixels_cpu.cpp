@@ -15,6 +15,7 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
+constexpr std::int64_t kNearBytes = 96 << 10;    // of a source that is found in or near a first cache
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
 constexpr std::int64_t kPartChannels = 12;       // of the output that are one part of the work: whole register tiles
@@ -37,7 +38,7 @@ struct GatherScratch {
   std::int64_t slab, sums, end;
   explicit GatherScratch(const Gather& gather)
       : slab(aligned(gather.tap_count() * sizeof(Tap))),
-        sums(slab + aligned(gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + kVectorBytes)),
+        sums(slab + aligned(gather.groups * gather.in * gather.slab_channel * sizeof(Scalar) + gather.overrun)),
         end(sums + gather.phases() * gather.groups * gather.out * gather.sums_channel * sizeof(Scalar) + kVectorBytes) {}
 };
 
@@ -86,6 +87,7 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
   job.w_k = gather.filter_out * scalar;
   job.out_k = sums.step * scalar;
   job.x_q = job.out_q = kVectorBytes;
+  job.far_channels = gather.in * gather.slab_channel * scalar > kNearBytes;
   for (std::int64_t group = wanted.first / gather.out; group * gather.out < wanted.last; ++group) {
     const std::int64_t end = at_most(gather.out, wanted.last - group * gather.out);
     for (std::int64_t k = at_least(0, wanted.first - group * gather.out), tile; k < end; k += tile) {
