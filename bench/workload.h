@@ -12,7 +12,7 @@
 #include "engine/device/device.h"
 #include "engine/exec/plan.h"
 #include "kernels/api/kernel.h"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise.h"
 
 namespace gi::bench {
 

@@ -2,7 +2,7 @@
 #include <string_view>
 
 #include "kernels/api/kernel.h"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise.h"
 
 namespace gi::kernels {
 

@@ -13,7 +13,7 @@
 #include "engine/device/device.h"
 #include "engine/graph/program.h"
 #include "kernels/api/kernel.h"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise.h"
 
 namespace gi {
 

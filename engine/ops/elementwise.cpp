@@ -6,7 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/ops/op_tables.h"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise.h"
 
 namespace gi {
 

@@ -1,8 +1,8 @@
 // Shapes every elementwise op is tried on.
 #pragma once
 
+#include "kernels/common/elementwise.h"
 #include "kernels/common/make_case.h"
-#include "kernels/elementwise/elementwise.h"
 
 namespace gi::kernels {
 

@@ -3,6 +3,7 @@
 //
 // Axes are merged as far as every operand allows, those of a trial first. A thread does a group of four neighbours on the innermost
 // axis where f32 groups come out even within a trial, else one number; so how a trial is computed does not depend on the others.
+#include "kernels/common/cuda_elementwise.h"
 #include "kernels/common/families_cuda.h"
 #include "kernels/elementwise/elementwise_patterns.h"
 
@@ -29,58 +30,15 @@ struct Source {
 };
 
 template <int kPattern>
-struct Sizes {
-  static constexpr int kInputs = elementwise_pattern(kPattern).inputs, kInstructions = elementwise_pattern(kPattern).instructions,
-                       kOutputs = elementwise_pattern(kPattern).outputs;
-};
+using Code = PatternCode<elementwise_pattern, kPattern>;
 
 template <class Scalar, int kPattern>
 struct Operands {
   Axes axes;
-  Source in[Sizes<kPattern>::kInputs];
-  Scalar* out[Sizes<kPattern>::kOutputs];
-  Scalar a[Sizes<kPattern>::kInstructions], b[Sizes<kPattern>::kInstructions];
+  Source in[Code<kPattern>::kInputs];
+  Scalar* out[Code<kPattern>::kOutputs];
+  Scalar a[Code<kPattern>::kInstructions], b[Code<kPattern>::kInstructions];
 };
-
-template <class Scalar, int kWidth>
-struct alignas(kWidth * sizeof(Scalar)) Group {
-  Scalar number[kWidth];
-};
-
-// Device code calls no host function, constexpr or not.
-template <int kPattern, int kInstruction>
-constexpr ElementwisePattern::Instruction kCode = elementwise_pattern(kPattern).code[kInstruction];
-template <int kPattern, int kOutput>
-constexpr int kResult = elementwise_pattern(kPattern).result[kOutput];
-
-template <Elementwise Op, class Scalar>
-__device__ Scalar apply(Scalar x, Scalar y, Scalar a, Scalar b) {
-  using E = Elementwise;
-  if constexpr (Op == E::copy) return x;
-  else if constexpr (Op == E::add) return x + y;
-  else if constexpr (Op == E::sub) return x - y;
-  else if constexpr (Op == E::mul) return x * y;
-  else if constexpr (Op == E::div) return x / y;
-  else if constexpr (Op == E::scale) return a * x;
-  else if constexpr (Op == E::offset) return x + a;
-  else if constexpr (Op == E::exp) return exp(x);
-  else if constexpr (Op == E::log) return log(x);
-  else if constexpr (Op == E::sqrt) return sqrt(x);
-  else if constexpr (Op == E::rsqrt) return Scalar(1) / sqrt(x);
-  else if constexpr (Op == E::recip) return Scalar(1) / x;
-  else if constexpr (Op == E::tanh) return tanh(x);
-  else if constexpr (Op == E::sigmoid) {
-    const Scalar e = exp(x < Scalar(0) ? x : -x);  // at most 1
-    return (x < Scalar(0) ? e : Scalar(1)) / (Scalar(1) + e);
-  } else if constexpr (Op == E::abs) return x < Scalar(0) ? -x : x == Scalar(0) ? Scalar(0) : x;
-  else if constexpr (Op == E::sign) return Scalar(x > Scalar(0)) - Scalar(x < Scalar(0));
-  else if constexpr (Op == E::relu_mask) return y <= Scalar(0) ? Scalar(0) : x;
-  else if constexpr (Op == E::leaky_relu_mask) return y > Scalar(0) ? x : a * x;
-  else if constexpr (Op == E::clamp) return y <= a ? a : y >= b ? b : x;
-  else if constexpr (Op == E::clamp_mask) return a < y && y < b ? x : Scalar(0);
-  else if constexpr (Op == E::maximum) return x > y ? x : y;
-  else return x < y ? x : y;
-}
 
 template <class Scalar>
 __device__ Scalar number(const Source& source, int at) {
@@ -100,25 +58,19 @@ __device__ Group<Scalar, kWidth> group(const Source& source, int at) {
   return g;
 }
 
-template <class Scalar, int kPattern, int kWidth, int... kInput, int... kInstruction, int... kOutput>
-__device__ void run_group(const Operands<Scalar, kPattern>& o, const int (&at)[Sizes<kPattern>::kInputs], int i,
-                          std::integer_sequence<int, kInput...>, std::integer_sequence<int, kInstruction...>,
-                          std::integer_sequence<int, kOutput...>) {
-  constexpr int kInputs = sizeof...(kInput);
-  Group<Scalar, kWidth> registers[kInputs + sizeof...(kInstruction)];
+template <class Scalar, int kPattern, int kWidth, int... kInput, int... kOutput>
+__device__ void run_group(const Operands<Scalar, kPattern>& o, const int (&at)[Code<kPattern>::kInputs], int i,
+                          std::integer_sequence<int, kInput...>, std::integer_sequence<int, kOutput...>) {
+  Group<Scalar, kWidth> registers[Code<kPattern>::kRegisters];
   ((registers[kInput] = group<Scalar, kWidth>(o.in[kInput], at[kInput])), ...);
-#pragma unroll
-  for (int j = 0; j < kWidth; ++j)
-    ((registers[kInputs + kInstruction].number[j] = apply<kCode<kPattern, kInstruction>.op>(
-          registers[kCode<kPattern, kInstruction>.x].number[j], registers[kCode<kPattern, kInstruction>.y].number[j],
-          o.a[kInstruction], o.b[kInstruction])),
-     ...);
-  ((*reinterpret_cast<Group<Scalar, kWidth>*>(o.out[kOutput] + i * kWidth) = registers[kResult<kPattern, kOutput>]), ...);
+  run_instructions<Code<kPattern>>(registers, o.a, o.b);
+  ((*reinterpret_cast<Group<Scalar, kWidth>*>(o.out[kOutput] + i * kWidth) = registers[Code<kPattern>::template kResult<kOutput>]),
+   ...);
 }
 
 template <class Scalar, int kPattern, int kWidth>
 __global__ void __launch_bounds__(kThreads) chain(Operands<Scalar, kPattern> o) {
-  constexpr int kInputs = Sizes<kPattern>::kInputs;
+  constexpr int kInputs = Code<kPattern>::kInputs;
   const int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (i >= o.axes.groups) return;
   int at[kInputs] = {}, rest = i;
@@ -134,8 +86,7 @@ __global__ void __launch_bounds__(kThreads) chain(Operands<Scalar, kPattern> o) 
     for (int k = 0; k < kInputs; ++k) at[k] += index * o.in[k].strides[axis];
   }
   run_group<Scalar, kPattern, kWidth>(o, at, i, std::make_integer_sequence<int, kInputs>{},
-                                      std::make_integer_sequence<int, Sizes<kPattern>::kInstructions>{},
-                                      std::make_integer_sequence<int, Sizes<kPattern>::kOutputs>{});
+                                      std::make_integer_sequence<int, Code<kPattern>::kOutputs>{});
 }
 
 // ---- the host's part ------------------------------------------------------------------------------------------------------
@@ -180,8 +131,7 @@ int merge_axes(const View& out, std::span<const ConstView* const> in, Axes& axes
 
 template <class Scalar, int kPattern>
 void run_pattern(const Arguments& args, const ElementwiseMatch& match) {
-  constexpr int kInputs = Sizes<kPattern>::kInputs;
-  const auto& chain_code = args.attrs_as<ElementwiseChain>().code;
+  constexpr int kInputs = Code<kPattern>::kInputs;
   Operands<Scalar, kPattern> o{};
   const ConstView* in[kInputs];
   for (int k = 0; k < kInputs; ++k) {
@@ -189,9 +139,8 @@ void run_pattern(const Arguments& args, const ElementwiseMatch& match) {
     o.in[k].data = in[k]->data;
     o.in[k].wide = in[k]->dtype != kDType<Scalar>;
   }
-  for (int k = 0; k < Sizes<kPattern>::kOutputs; ++k) o.out[k] = args.out[match.output[k]].template as<Scalar>();
-  for (int i = 0; i < Sizes<kPattern>::kInstructions; ++i)
-    o.a[i] = static_cast<Scalar>(chain_code[i].a), o.b[i] = static_cast<Scalar>(chain_code[i].b);
+  for (int k = 0; k < Code<kPattern>::kOutputs; ++k) o.out[k] = args.out[match.output[k]].template as<Scalar>();
+  fill_constants(args.attrs_as<ElementwiseChain>(), o.a, o.b);
   const int width = merge_axes<Scalar>(args.out[0], in, o.axes, o.in);
   const dim3 grid(static_cast<unsigned>(ceil_div(o.axes.groups, kThreads)));
   if (width == 1) launch(args, chain<Scalar, kPattern, 1>, grid, dim3(kThreads), 0, o);
@@ -216,14 +165,16 @@ constexpr Launchers<Scalar> kLaunchers{std::make_integer_sequence<int, kPatterns
 template <class Scalar>
 const char* declined(const Problem& problem) {
   ElementwiseMatch match;
-  if (find_pattern(problem.attrs_as<ElementwiseChain>(), kPatterns<Scalar>, match) < 0) return "a chain that is not on the list";
+  if (find_pattern(elementwise_pattern, kPatterns<Scalar>, problem.attrs_as<ElementwiseChain>(), match) < 0)
+    return "a chain that is not on the list";
   return too_large(problem);
 }
 
 template <class Scalar>
 void run(const Arguments& args) {
   ElementwiseMatch match;
-  kLaunchers<Scalar>.entries[find_pattern(args.attrs_as<ElementwiseChain>(), kPatterns<Scalar>, match)](args, match);
+  const int pattern = find_pattern(elementwise_pattern, kPatterns<Scalar>, args.attrs_as<ElementwiseChain>(), match);
+  kLaunchers<Scalar>.entries[pattern](args, match);
 }
 
 constexpr Kernel kKernels[] = {

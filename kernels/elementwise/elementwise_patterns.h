@@ -5,49 +5,13 @@
 // Registers as in ElementwiseChain: {operands, {instructions}, {results}}.
 #pragma once
 
-#include <array>
-#include <initializer_list>
 #include <utility>
 
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise_pattern.h"
 
 namespace gi::kernels {
 
-struct ElementwisePattern {
-  struct Instruction {
-    Elementwise op;
-    int x, y;
-  };
-  int inputs, instructions = 0, outputs = 0;
-  std::array<Instruction, ElementwiseChain::kMaxInstructions> code{};
-  std::array<int, ElementwiseChain::kMaxOutputs> result{};
-
-  constexpr ElementwisePattern(int inputs, std::initializer_list<Instruction> instructions_, std::initializer_list<int> results)
-      : inputs(inputs) {
-    for (const Instruction& i : instructions_) code[static_cast<std::size_t>(instructions++)] = i;
-    for (const int r : results) result[static_cast<std::size_t>(outputs++)] = r;
-  }
-};
-
 namespace patterns {
-
-using Pattern = ElementwisePattern;
-using Instruction = Pattern::Instruction;
-
-constexpr Instruction add(int x, int y) { return {Elementwise::add, x, y}; }
-constexpr Instruction sub(int x, int y) { return {Elementwise::sub, x, y}; }
-constexpr Instruction mul(int x, int y) { return {Elementwise::mul, x, y}; }
-constexpr Instruction div(int x, int y) { return {Elementwise::div, x, y}; }
-constexpr Instruction scale(int x) { return {Elementwise::scale, x, 0}; }
-constexpr Instruction offset(int x) { return {Elementwise::offset, x, 0}; }
-constexpr Instruction exp(int x) { return {Elementwise::exp, x, 0}; }
-constexpr Instruction sqrt(int x) { return {Elementwise::sqrt, x, 0}; }
-constexpr Instruction rsqrt(int x) { return {Elementwise::rsqrt, x, 0}; }
-constexpr Instruction sigmoid(int x) { return {Elementwise::sigmoid, x, 0}; }
-constexpr Instruction sign(int x) { return {Elementwise::sign, x, 0}; }
-constexpr Instruction relu_mask(int x, int y) { return {Elementwise::relu_mask, x, y}; }
-constexpr Instruction maximum(int x, int y) { return {Elementwise::maximum, x, y}; }
-constexpr Instruction minimum(int x, int y) { return {Elementwise::minimum, x, y}; }
 
 template <std::size_t... Op>
 constexpr std::array<Pattern, sizeof...(Op)> single_ops(std::index_sequence<Op...>) {
@@ -198,51 +162,6 @@ constexpr const ElementwisePattern& elementwise_pattern(int index) {
   if (i < patterns::kSingleOps.size()) return patterns::kSingleOps[i];
   i -= patterns::kSingleOps.size();
   return i < patterns::kOfTensors.size() ? patterns::kOfTensors[i] : patterns::kOfScalars[i - patterns::kOfTensors.size()];
-}
-
-/// How a chain is computed by a pattern: the chain's operand that is read for each of the pattern's, and its output that each
-/// result goes to.
-struct ElementwiseMatch {
-  std::array<int, ElementwiseChain::kMaxInputs> input{};
-  std::array<int, ElementwiseChain::kMaxOutputs> output{};
-};
-
-/// The chain has the pattern's instructions one by one, with any constants; two operands of the pattern may be the same of the
-/// chain, and sums and products may have theirs exchanged.
-constexpr bool matches(const ElementwisePattern& pattern, const ElementwiseChain& chain, ElementwiseMatch& match) {
-  if (pattern.instructions != chain.instructions || pattern.outputs != chain.outputs) return false;
-  const int moved = static_cast<int>(chain.inputs) - pattern.inputs;  // of an instruction's register
-  match.input.fill(-1);
-  const auto take = [&](int r, std::int64_t of_chain) {
-    if (r >= pattern.inputs) return of_chain == r + moved;
-    int& bound = match.input[static_cast<std::size_t>(r)];
-    if (bound == -1 && of_chain < chain.inputs) bound = static_cast<int>(of_chain);
-    return bound == of_chain;
-  };
-  for (std::size_t i = 0; i < static_cast<std::size_t>(pattern.instructions); ++i) {
-    const auto& [op, x, y] = pattern.code[i];
-    const ElementwiseChain::Instruction& of_chain = chain.code[i];
-    if (op != of_chain.op) return false;
-    const auto before = match.input;
-    if (take(x, of_chain.x) && (arity(op) == 1 || take(y, of_chain.y))) continue;
-    match.input = before;
-    const bool commutes = op == Elementwise::add || op == Elementwise::mul;
-    if (!commutes || !take(x, of_chain.y) || !take(y, of_chain.x)) return false;
-  }
-  for (std::size_t r = 0; r < static_cast<std::size_t>(pattern.outputs); ++r) {
-    match.output[r] = -1;
-    for (std::size_t o = 0; o < static_cast<std::size_t>(chain.outputs); ++o)
-      if (chain.result[o] == pattern.result[r] + moved) match.output[r] = static_cast<int>(o);
-    if (match.output[r] == -1) return false;
-  }
-  return true;
-}
-
-/// The first of `count` patterns that matches, or -1.
-constexpr int find_pattern(const ElementwiseChain& chain, int count, ElementwiseMatch& match) {
-  for (int i = 0; i < count; ++i)
-    if (matches(elementwise_pattern(i), chain, match)) return i;
-  return -1;
 }
 
 }  // namespace gi::kernels

@@ -1,4 +1,4 @@
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/common/elementwise.h"
 
 #include <cmath>
 #include <utility>

@@ -1,9 +1,9 @@
 // What a chain does with a block of scalars: one instruction after the other, on operands gathered before.
 #pragma once
 
+#include "kernels/common/elementwise.h"
 #include "kernels/common/vector.h"
 #include "kernels/common/vector_math.h"
-#include "kernels/elementwise/elementwise.h"
 
 namespace gi::kernels::GI_ISA {
 

@@ -301,7 +301,7 @@ TEST_CASE("every pattern reads what is there and is the first to match its chain
     }
     CHECK(std::all_of(reads.begin(), reads.end(), [](int n) { return n > 0; }));
     ElementwiseMatch match;
-    CHECK(find_pattern(chain_of(pattern), kAllPatterns, match) == p);
+    CHECK(find_pattern(elementwise_pattern, kAllPatterns, chain_of(pattern), match) == p);
   }
 }
 
