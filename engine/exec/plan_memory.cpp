@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "engine/exec/pack_layout.h"
@@ -14,6 +15,12 @@ using kernels::ElementwiseChain;
 using kernels::Layout;
 
 namespace {
+
+/// Of what attrs_data() points to, as far as it is used.
+std::size_t attrs_bytes(const Plan::Step& step) {
+  if (!step.chain) return kernels::Attrs::kCapacity;
+  return step.chain->head_inputs > 0 ? sizeof(ElementwiseChain) : offsetof(ElementwiseChain, head_inputs);
+}
 
 bool same_layout(const Layout& a, const Layout& b) {
   return a.rank == b.rank && a.dims == b.dims && a.strides == b.strides && a.lanes == b.lanes && a.dtype == b.dtype;
@@ -102,7 +109,7 @@ void PlanBuilder::finish() {
   const std::string printed = plan_.explain();
   mix(printed.data(), printed.size());
   for (const auto* steps : {&plan_.setup_, &plan_.iteration_})
-    for (const Plan::Step& s : *steps) mix(s.attrs_data(), s.chain ? sizeof(ElementwiseChain) : kernels::Attrs::kCapacity);
+    for (const Plan::Step& s : *steps) mix(s.attrs_data(), attrs_bytes(s));
   mix(plan_.constants_.data(), plan_.constants_.size());
   for (const Store& s : stores_)
     if (s.memory == Memory::borrowed) mix(g_.node(*s.constant).data->view().data, s.bytes);

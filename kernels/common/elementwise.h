@@ -11,6 +11,8 @@
 #include <array>
 #include <cstdint>
 
+#include "kernels/api/attrs.h"
+
 namespace gi::kernels {
 
 enum class Elementwise : std::int64_t {
@@ -68,6 +70,9 @@ struct ElementwiseAttrs {
 /// entry has the op name "elementwise_chain"; `Problem::attrs` points to this struct (too large for Attrs).
 ///
 /// Registers 0..inputs-1 hold the operands; instruction i writes register inputs + i and reads lower ones.
+///
+/// A chain may have a head, an op of any other kind whose result, rounded to the Plan's dtype, is register 0. Kernel entries then
+/// have the head's op name and "_chain" after it, and its operands stand before those of the other registers.
 struct ElementwiseChain {
   static constexpr int kMaxInputs = 16, kMaxInstructions = 32, kMaxOutputs = 8;
   struct Instruction {
@@ -78,6 +83,8 @@ struct ElementwiseChain {
   std::int64_t inputs = 0, instructions = 0, outputs = 0;
   std::array<Instruction, kMaxInstructions> code{};
   std::array<std::int64_t, kMaxOutputs> result{};  ///< register of each output
+  std::int64_t head_inputs = 0;                    ///< 0: no head
+  Attrs head{};
 };
 
 }  // namespace gi::kernels

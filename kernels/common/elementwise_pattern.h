@@ -54,15 +54,17 @@ struct ElementwiseMatch {
 };
 
 /// The chain has the pattern's instructions one by one, with any constants; two operands of the pattern may be the same of the
-/// chain, and sums and products may have theirs exchanged.
+/// chain, and sums and products may have theirs exchanged. Only a head's value is always operand 0 of both.
 constexpr bool matches(const ElementwisePattern& pattern, const ElementwiseChain& chain, ElementwiseMatch& match) {
   if (pattern.instructions != chain.instructions || pattern.outputs != chain.outputs) return false;
   const int moved = static_cast<int>(chain.inputs) - pattern.inputs;  // of an instruction's register
+  const bool headed = chain.head_inputs > 0;
   match.input.fill(-1);
+  if (headed) match.input[0] = 0;
   const auto take = [&](int r, std::int64_t of_chain) {
     if (r >= pattern.inputs) return of_chain == r + moved;
     int& bound = match.input[static_cast<std::size_t>(r)];
-    if (bound == -1 && of_chain < chain.inputs) bound = static_cast<int>(of_chain);
+    if (bound == -1 && of_chain < chain.inputs && !(headed && of_chain == 0)) bound = static_cast<int>(of_chain);
     return bound == of_chain;
   };
   for (std::size_t i = 0; i < static_cast<std::size_t>(pattern.instructions); ++i) {
@@ -76,9 +78,11 @@ constexpr bool matches(const ElementwisePattern& pattern, const ElementwiseChain
     if (!commutes || !take(x, of_chain.y) || !take(y, of_chain.x)) return false;
   }
   for (std::size_t r = 0; r < static_cast<std::size_t>(pattern.outputs); ++r) {
+    const int of_pattern = pattern.result[r];
+    const int of_chain = of_pattern < pattern.inputs ? match.input[static_cast<std::size_t>(of_pattern)] : of_pattern + moved;
     match.output[r] = -1;
     for (std::size_t o = 0; o < static_cast<std::size_t>(chain.outputs); ++o)
-      if (chain.result[o] == pattern.result[r] + moved) match.output[r] = static_cast<int>(o);
+      if (chain.result[o] == of_chain) match.output[r] = static_cast<int>(o);
     if (match.output[r] == -1) return false;
   }
   return true;

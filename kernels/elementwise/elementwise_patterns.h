@@ -81,7 +81,8 @@ inline constexpr std::array kOfTensors{
             {mul(0, 1), mul(2, 1), add(3, 4), relu_mask(12, 5), mul(13, 6), add(11, 14), mul(15, 7), mul(13, 8), add(10, 17),
              mul(18, 9)},
             {16, 19}},
-    // with the statistics of the batch a kernel of its own stands between: forward,
+    // with the statistics of the batch a kernel of its own stands between, which may take the chain along if it is served without
+    // (batchnorm/batchnorm_patterns.h): forward,
     Pattern{3, {mul(0, 1), add(3, 2), relu_mask(4, 4)}, {5}},
     Pattern{4, {mul(0, 1), add(4, 2), add(5, 3), relu_mask(6, 6)}, {7}},
     Pattern{6, {mul(0, 1), add(6, 2), mul(3, 4), add(7, 8), add(9, 5), relu_mask(10, 10)}, {11}},

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/batchnorm/batchnorm_patterns.h"
 #include "kernels/elementwise/elementwise_patterns.h"
 #include "kernels/emu/emulator.h"
 #include "tests/kernels/parity_run.h"
@@ -284,10 +285,11 @@ TEST_CASE("the chains of a device against the references, in any order of thread
       }
 }
 
-TEST_CASE("every pattern reads what is there and is the first to match its chain", "[unit]") {
-  for (int p = 0; p < kAllPatterns; ++p) {
-    const ElementwisePattern& pattern = elementwise_pattern(p);
-    CAPTURE(p);
+/// With `head_inputs` a list of what follows a head.
+void check_list(ElementwisePatterns list, int count, int head_inputs) {
+  for (int p = 0; p < count; ++p) {
+    const ElementwisePattern& pattern = list(p);
+    CAPTURE(p, head_inputs);
     std::vector<int> reads(pattern.inputs + pattern.instructions, 0);
     for (int i = 0; i < pattern.instructions; ++i)
       for (int operand = 0; operand < arity(pattern.code[i].op); ++operand) {
@@ -296,13 +298,22 @@ TEST_CASE("every pattern reads what is there and is the first to match its chain
         ++reads[r];
       }
     for (int o = 0; o < pattern.outputs; ++o) {
-      REQUIRE(pattern.result[o] >= pattern.inputs);  // what is an operand itself needs no kernel
+      REQUIRE((pattern.result[o] >= pattern.inputs || (head_inputs > 0 && pattern.result[o] == 0)));  // operands are there already
       ++reads[pattern.result[o]];
     }
     CHECK(std::all_of(reads.begin(), reads.end(), [](int n) { return n > 0; }));
     ElementwiseMatch match;
-    CHECK(find_pattern(elementwise_pattern, kAllPatterns, chain_of(pattern), match) == p);
+    ElementwiseChain chain = chain_of(pattern);
+    chain.head_inputs = head_inputs;
+    CHECK(find_pattern(list, count, chain, match) == p);
   }
+}
+
+TEST_CASE("every pattern reads what is there and is the first to match its chain", "[unit]") {
+  check_list(elementwise_pattern, kAllPatterns, 0);
+  check_list(batchnorm_pattern<1>, kBatchnormPatterns<1>, 1);
+  check_list(batchnorm_pattern<2>, kBatchnormPatterns<2>, 2);
+  check_list(batchnorm_pattern<3>, kBatchnormPatterns<3>, 3);
 }
 
 TEST_CASE("a pattern takes a chain's operands in any order and number, its results in any order", "[unit]") {
