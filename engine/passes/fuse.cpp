@@ -44,10 +44,9 @@ class Fuser {
       const NodeId a = n.inputs[0], b = n.inputs[1];
       if (!pairable(g_, a, b) || uses_[a] != 1 || uses_[b] != 1 || !same_class(a, id) || !same_class(b, id)) continue;
       if (reaches(g_.node(a).inputs, {b}) || reaches(g_.node(b).inputs, {a})) continue;
-      clusters_[id] = {Cluster::Kind::pair, {a, b, id}};
-      cluster_of_[a] = cluster_of_[b] = id;
       clusters_[a].nodes.clear();
       clusters_[b].nodes.clear();
+      place({Cluster::Kind::pair, {a, b, id}});
     }
   }
 
@@ -61,11 +60,8 @@ class Fuser {
       if (!std::ranges::all_of(sum.nodes, inside)) continue;
       sum.nodes.insert(sum.nodes.end(), adds.begin(), adds.end());
       if (!served(sum)) continue;
-      for (NodeId m : sum.nodes) {
-        cluster_of_[m] = id;
-        clusters_[m].nodes.clear();
-      }
-      clusters_[id] = std::move(sum);
+      for (NodeId m : sum.nodes) clusters_[m].nodes.clear();
+      place(std::move(sum));
     }
   }
 
@@ -75,6 +71,30 @@ class Fuser {
       for (NodeId in : g_.node(id).inputs)
         if (in_chain(in) && cluster_of_[in] != cluster_of_[id] && g_.node(in).shape == g_.node(id).shape && same_class(in, id))
           try_merge(cluster_of_[in], cluster_of_[id]);
+    }
+  }
+
+  /// Chains that are not served become the fewest runs of their nodes that are; single nodes are.
+  void cut(const Served& served) {
+    for (NodeId id = 0; id < g_.size(); ++id) {
+      const Cluster cluster = clusters_[id];
+      const std::size_t n = cluster.nodes.size();
+      if (cluster.kind != Cluster::Kind::chain || n < 2 || served(cluster)) continue;
+      const auto run = [&cluster](std::size_t begin, std::size_t end) {
+        return Cluster{Cluster::Kind::chain, {cluster.nodes.begin() + begin, cluster.nodes.begin() + end}};
+      };
+      const auto may_be_one = [&](const Cluster& c) {  // a run may have more results than the whole
+        std::set<NodeId> inputs;
+        return fits(c.nodes, inputs) && served(c);
+      };
+      std::vector<std::size_t> pieces(n + 1, 0), end(n + 1, n);  // of what begins at node i: how many, and where the first ends
+      for (std::size_t i = n; i-- > 0;) {
+        pieces[i] = pieces[i + 1] + 1, end[i] = i + 1;
+        for (std::size_t e = i + 2; e <= n; ++e)
+          if (pieces[e] + 1 < pieces[i] && may_be_one(run(i, e))) pieces[i] = pieces[e] + 1, end[i] = e;
+      }
+      clusters_[id].nodes.clear();
+      for (std::size_t i = 0; i < n; i = end[i]) place(run(i, end[i]));
     }
   }
 
@@ -102,28 +122,6 @@ class Fuser {
       if (kind != OpKind::leaf && kind != OpKind::view) order.push_back(std::move(clusters_[c]));
     }
     return order;
-  }
-
-  /// A chain as the fewest runs of its nodes that are served; single nodes are.
-  std::vector<Cluster> cut(const Cluster& cluster, const Served& served) const {
-    const std::size_t n = cluster.nodes.size();
-    if (cluster.kind != Cluster::Kind::chain || n == 1 || served(cluster)) return {cluster};
-    const auto run = [&cluster](std::size_t begin, std::size_t end) {
-      return Cluster{Cluster::Kind::chain, {cluster.nodes.begin() + begin, cluster.nodes.begin() + end}};
-    };
-    const auto may_be_one = [&](const Cluster& c) {  // a run may have more results than the whole
-      std::set<NodeId> inputs;
-      return fits(c.nodes, inputs) && served(c);
-    };
-    std::vector<std::size_t> pieces(n + 1, 0), end(n + 1, n);  // of what begins at node i: how many, and where the first ends
-    for (std::size_t i = n; i-- > 0;) {
-      pieces[i] = pieces[i + 1] + 1, end[i] = i + 1;
-      for (std::size_t e = i + 2; e <= n; ++e)
-        if (pieces[e] + 1 < pieces[i] && may_be_one(run(i, e))) pieces[i] = pieces[e] + 1, end[i] = e;
-    }
-    std::vector<Cluster> runs;
-    for (std::size_t i = 0; i < n; i = end[i]) runs.push_back(run(i, end[i]));
-    return runs;
   }
 
  private:
@@ -180,8 +178,15 @@ class Fuser {
     // A path that leaves the union and comes back would make the two wait for each other.
     if (reaches({inputs.begin(), inputs.end()}, {a, b})) return;
     clusters_[a].nodes.clear();
-    clusters_[b].nodes = std::move(nodes);
-    for (NodeId m : clusters_[b].nodes) cluster_of_[m] = b;
+    clusters_[b].nodes.clear();
+    place({Cluster::Kind::chain, std::move(nodes)});
+  }
+
+  /// Under its last node's id, after the clusters its nodes were in have been emptied.
+  void place(Cluster cluster) {
+    const NodeId id = cluster.nodes.back();
+    for (const NodeId m : cluster.nodes) cluster_of_[m] = id;
+    clusters_[id] = std::move(cluster);
   }
 
   const Program& program_;
@@ -205,10 +210,8 @@ std::vector<Cluster> fuse(const Program& program, const std::vector<char>& unifo
   fuser.pairs();
   fuser.dots(served);
   fuser.chains();
-  std::vector<Cluster> order;
-  for (const Cluster& c : fuser.scheduled())
-    for (Cluster& piece : fuser.cut(c, served)) order.push_back(std::move(piece));
-  return order;
+  fuser.cut(served);
+  return fuser.scheduled();
 }
 
 }  // namespace gi::passes
