@@ -42,7 +42,7 @@ std::string describe(const Workload& w) {
   for (const Layout& l : w.in) in.push_back(extents(l));
   std::string text;
   if (w.chain) {
-    text = fmt::format("{} ops, {} in, {} out, {}", w.chain->instructions, w.chain->inputs, w.chain->outputs, extents(w.out[0]));
+    text = fmt::format("{} ops, {} in, {} out, {}", w.chain->instructions, w.in.size(), w.out.size(), extents(w.out[0]));
   } else if (convolution) {
     const auto& geo = w.attrs.as<kernels::Conv2dGeometry>();
     text = fmt::format("{} to {} channels, {}x{}, {}x{} s{}", geo.c, geo.k, geo.h, geo.w, geo.r, geo.s, geo.stride_h);

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <string_view>
+#include <vector>
 
 #include "engine/core/tensor.h"
 #include "engine/device/device.h"
@@ -55,6 +57,22 @@ class EmulatedDevice : public Device {
 
  private:
   std::map<std::byte*, Buffer> memory_;
+};
+
+/// Whether it is for a chain with the op it reads.
+inline bool has_head(const kernels::Kernel& k) {
+  const std::string_view op = k.op;
+  return op.ends_with("_chain") && op != "elementwise_chain";
+}
+
+/// Without those.
+class HeadlessDevice : public EmulatedDevice {
+ public:
+  HeadlessDevice() { std::erase_if(list_, has_head); }
+  std::span<const kernels::Kernel> kernels() const override { return list_; }
+
+ private:
+  std::vector<kernels::Kernel> list_{EmulatedDevice::kernels().begin(), EmulatedDevice::kernels().end()};
 };
 
 }  // namespace gi::test

@@ -58,7 +58,7 @@ class Plan {
   struct Step {
     const kernels::Kernel* kernel = nullptr;
     kernels::Attrs attrs;
-    std::unique_ptr<kernels::ElementwiseChain> chain;  ///< the attributes of an elementwise chain
+    std::unique_ptr<kernels::ElementwiseChain> chain;  ///< the attributes of an elementwise chain, with or without a head
     std::vector<Operand> in, out;
     std::size_t scratch_bytes = 0;
     double flops = 0;

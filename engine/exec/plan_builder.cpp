@@ -135,7 +135,7 @@ void PlanBuilder::emit_repeatable(const Cluster& reader) {
 
 Plan::Step PlanBuilder::step_of(const Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const {
   Plan::Step step;
-  if (cluster.kind == Cluster::Kind::chain) {
+  if (cluster.kind == Cluster::Kind::chain || cluster.kind == Cluster::Kind::headed) {
     step.chain = std::make_unique<ElementwiseChain>();
     make_chain(cluster, *step.chain, operands, results);
     return step;
@@ -168,8 +168,9 @@ void PlanBuilder::emit(const Cluster& cluster) {
   add_step(std::move(step), op_of(cluster), dtype_of(cluster), std::move(values));
 }
 
-std::string_view PlanBuilder::op_of(const Cluster& cluster) const {
-  return cluster.kind == Cluster::Kind::chain ? "elementwise_chain" : std::string_view(g_.node(cluster.nodes[0]).op->name);
+std::string PlanBuilder::op_of(const Cluster& cluster) const {
+  if (cluster.kind == Cluster::Kind::chain) return "elementwise_chain";
+  return std::string(g_.node(cluster.nodes[0]).op->name) + (cluster.kind == Cluster::Kind::headed ? "_chain" : "");
 }
 
 DType PlanBuilder::dtype_of(const Cluster& cluster) const {
@@ -187,8 +188,9 @@ bool PlanBuilder::has_kernel(const Cluster& cluster) const {
   for (NodeId id : results) out.push_back({own_layout(g_.node(id).shape, uniform), nullptr});
   const kernels::Problem problem{step.attrs_data(), in, out};
   const std::int64_t lanes = uniform ? 1 : plan_.lanes_;
+  const std::string op = op_of(cluster);
   return std::ranges::any_of(kernels_of(plan_.options_), [&](const Kernel& k) {
-    return op_of(cluster) == k.op && k.dtype == dtype_of(cluster) && k.lanes == lanes && !k.on_request &&
+    return op == k.op && k.dtype == dtype_of(cluster) && k.lanes == lanes && !k.on_request &&
            (k.declines == nullptr || k.declines(problem) == nullptr);
   });
 }
@@ -288,13 +290,22 @@ const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, D
 void PlanBuilder::make_chain(const Cluster& cluster, ElementwiseChain& chain, std::vector<NodeId>& operands,
                              std::vector<NodeId>& results) const {
   std::map<NodeId, std::int64_t> registers;
-  for (NodeId id : cluster.nodes)
+  std::span<const NodeId> nodes = cluster.nodes;
+  if (cluster.kind == Cluster::Kind::headed) {
+    const Node& head = g_.node(nodes[0]);
+    chain.head = head.attrs;
+    chain.head_inputs = static_cast<std::int64_t>(head.inputs.size());
+    operands.assign(head.inputs.begin(), head.inputs.end());
+    registers.emplace(nodes[0], chain.inputs++);
+    nodes = nodes.subspan(1);
+  }
+  for (NodeId id : nodes)
     for (NodeId in : g_.node(id).inputs)
-      if (!std::ranges::binary_search(cluster.nodes, in) && registers.emplace(in, chain.inputs).second) {
+      if (!std::ranges::binary_search(nodes, in) && registers.emplace(in, chain.inputs).second) {
         operands.push_back(in);
         ++chain.inputs;
       }
-  for (NodeId id : cluster.nodes) {
+  for (NodeId id : nodes) {
     const Node& n = g_.node(id);
     const auto& a = n.attrs.as<ElementwiseAttrs>();
     const std::int64_t x = registers.at(n.inputs[0]), y = n.inputs.size() > 1 ? registers.at(n.inputs[1]) : 0;
@@ -317,7 +328,7 @@ bool PlanBuilder::read_outside(NodeId id, const std::vector<NodeId>& members) co
     if (o.id == id) return true;
   for (const auto& u : program_.updates())
     if (u.next == id) return true;
-  return std::ranges::any_of(readers_[id], [&](NodeId r) { return !std::ranges::binary_search(members, r); });
+  return std::ranges::any_of(readers_[id], [&](NodeId r) { return std::ranges::find(members, r) == members.end(); });
 }
 
 double PlanBuilder::flops(NodeId id) const {

@@ -60,7 +60,7 @@ class PlanBuilder {
   void emit_repeatable(const passes::Cluster& reader);
   /// Attributes and chain of the step that computes a cluster, and what it reads and writes.
   Plan::Step step_of(const passes::Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const;
-  std::string_view op_of(const passes::Cluster& cluster) const;
+  std::string op_of(const passes::Cluster& cluster) const;
   DType dtype_of(const passes::Cluster& cluster) const;
   /// passes::Served.
   bool has_kernel(const passes::Cluster& cluster) const;
@@ -97,7 +97,8 @@ class PlanBuilder {
   // plan_memory.cpp
   /// Gives arena stores their offsets.
   void place_arena();
-  /// For each store the one whose memory it takes: a chain's result may take the place of an operand that dies with it.
+  /// For each store the one whose memory it takes: a chain's result may take the place of an operand that dies with it, but for
+  /// its head's, which kernels read more than once.
   std::vector<int> homes();
   void settle();
   void fill_constants();

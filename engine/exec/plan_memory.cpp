@@ -38,7 +38,7 @@ std::vector<int> PlanBuilder::homes() {
     for (std::size_t o = 0; o < step.out.size(); ++o) {
       const int to = iteration_stores_[s].out[o];
       if (stores_[to].memory != Memory::arena) continue;
-      for (std::size_t i = 0; i < step.in.size(); ++i) {
+      for (auto i = static_cast<std::size_t>(step.chain->head_inputs); i < step.in.size(); ++i) {
         const int from = home[iteration_stores_[s].in[i]];
         const auto reads = std::ranges::count_if(iteration_stores_[s].in, [&](int x) { return home[x] == from; });
         if (used[i] != 0 || reads != 1 || stores_[from].memory != Memory::arena || stores_[from].last != static_cast<int>(s) ||

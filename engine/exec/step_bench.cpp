@@ -50,8 +50,17 @@ Domain domain_of(std::string_view op, std::size_t operand) {
                               : found->second.in[operand % static_cast<std::size_t>(found->second.operands)].domain;
 }
 
+/// The op whose result a chain's register 0 is.
+std::string head_of(const Plan::Step& step) {
+  const std::string_view op = step.kernel->op;
+  return std::string(op.substr(0, op.size() - std::string_view("_chain").size()));
+}
+
 /// Of a register that several instructions read, the narrowest domain.
-Domain domain_of(const ElementwiseChain& chain, std::int64_t operand) {
+Domain domain_of(const Plan::Step& step, std::size_t i) {
+  const ElementwiseChain& chain = *step.chain;
+  if (i < static_cast<std::size_t>(chain.head_inputs)) return domain_of(head_of(step), i);
+  const std::int64_t operand = static_cast<std::int64_t>(i) - chain.head_inputs + (chain.head_inputs > 0 ? 1 : 0);
   Domain narrowest = Domain::normal;
   for (std::int64_t i = 0; i < chain.instructions; ++i) {
     const ElementwiseChain::Instruction& c = chain.code[i];
@@ -154,8 +163,7 @@ StepBench::StepBench(const Plan::Step& step, Device* device) : step_(step), devi
 
 void StepBench::draw() {
   for (std::size_t i = 0; i < in_.size(); ++i) {
-    const auto operand = static_cast<std::int64_t>(i);
-    const Domain domain = step_.chain ? domain_of(*step_.chain, operand) : domain_of(step_.kernel->op, i);
+    const Domain domain = step_.chain ? domain_of(step_, i) : domain_of(step_.kernel->op, i);
     drawn_.push_back(draw_numbers(domain, in_[i], 1 + i));
     Buffer laid_out(bytes_of(in_[i]));
     std::memset(laid_out.data(), 0, laid_out.size());
@@ -176,6 +184,12 @@ void StepBench::define() {
     const ElementwiseChain& chain = *step_.chain;
     std::vector<std::vector<double>> registers(static_cast<std::size_t>(chain.instructions));
     Layout dense = plain(out_[0], out_[0]);
+    std::vector<double> head;
+    if (const auto inputs = static_cast<std::size_t>(chain.head_inputs); inputs > 0) {
+      head = evaluate(head_of(step_).c_str(), chain.head.data(), std::span(in).first(inputs), dense);
+      in.erase(in.begin(), in.begin() + chain.head_inputs - 1);
+      in[0] = {dense, head.data()};
+    }
     for (std::size_t i = 0; i < registers.size(); ++i) {
       const ElementwiseChain::Instruction& c = chain.code[i];
       const kernels::ElementwiseAttrs attrs{.a = c.a, .b = c.b};

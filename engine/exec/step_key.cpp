@@ -30,7 +30,7 @@ std::string attributes(const kernels::Attrs& attrs) {
 }
 
 std::string instructions(const ElementwiseChain& chain) {
-  std::string text;
+  std::string text = chain.head_inputs > 0 ? attributes(chain.head) + "; " : "";
   for (std::int64_t i = 0; i < chain.instructions; ++i) {
     const ElementwiseChain::Instruction& c = chain.code[i];
     text += fmt::format("{}{} {}", i > 0 ? "; " : "", kernels::kElementwiseNames[static_cast<std::size_t>(c.op)], c.x);

@@ -98,6 +98,27 @@ class Fuser {
     }
   }
 
+  /// Chains take the first of what they read that is served with them, unless the rest of it needs that, too.
+  void heads(const Served& served) {
+    for (NodeId id = 0; id < g_.size(); ++id) {
+      if (clusters_[id].nodes.empty() || clusters_[id].kind != Cluster::Kind::chain) continue;
+      std::set<NodeId> operands;
+      fits(clusters_[id].nodes, operands);
+      for (const NodeId head : operands) {
+        const bool single = clusters_[cluster_of_[head]].kind == Cluster::Kind::single;
+        if (!single || g_.node(head).shape != g_.node(id).shape || !same_class(head, id)) continue;
+        Cluster headed{Cluster::Kind::headed, {head}};
+        headed.nodes.insert(headed.nodes.end(), clusters_[id].nodes.begin(), clusters_[id].nodes.end());
+        std::set<NodeId> inputs;
+        if (!fits(headed.nodes, inputs) || !served(headed) || reaches({inputs.begin(), inputs.end()}, {head, id})) continue;
+        clusters_[head].nodes.clear();
+        clusters_[id].nodes.clear();
+        place(std::move(headed));
+        break;
+      }
+    }
+  }
+
   /// Topological order of the clusters, the smallest first node first.
   std::vector<Cluster> scheduled() {
     std::vector<int> waiting(g_.size(), 0);
@@ -211,6 +232,7 @@ std::vector<Cluster> fuse(const Program& program, const std::vector<char>& unifo
   fuser.dots(served);
   fuser.chains();
   fuser.cut(served);
+  fuser.heads(served);
   return fuser.scheduled();
 }
 

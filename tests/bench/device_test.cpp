@@ -1,6 +1,7 @@
 // What gi_bench times on a device, with the emulated one.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -131,7 +132,30 @@ TEST_CASE("calls on a device compute what the CPU's do, on operands that lie the
       }
       CHECK(device.held == 0);
     }
-  for (const Kernel& k : device.kernels()) CHECK((ops.count(k.op) == 1 || std::string_view(k.op) == kernels::kCeilingOp));
+  for (const Kernel& k : device.kernels())
+    CHECK((ops.count(k.op) == 1 || std::string_view(k.op) == kernels::kCeilingOp || test::has_head(k)));
+}
+
+TEST_CASE("a chain and its head are a step of a network like any other", "[unit][emulated]") {
+  test::TestedDevice device;
+  const auto network = std::ranges::find(networks(), std::string_view("resnet20 train, batch 8"), &Network::name);
+  std::map<std::string, int> calls;
+  for (const Workload& w : step_workloads(*network, 1, {.device = &device, .lanes = 1})) {
+    const std::vector<const Kernel*> kernels = w.kernels(device.kernels());
+    REQUIRE(!kernels.empty());
+    if (!test::has_head(*kernels[0])) continue;
+    calls[w.op] += w.calls;
+    if (w.label != "1 ops, 4 in, 1 out, 8x64x8x8") continue;
+    const Call call(w, *kernels[0], &device);
+    const std::vector<double> before = doubles(call.output(0), w.dtype);
+    call.run();
+    const std::vector<double> after = doubles(call.output(0), w.dtype);
+    CHECK(before != after);
+    CHECK(std::ranges::all_of(after, [](double v) { return std::isfinite(v); }));
+    ++calls["measured"];
+  }
+  CHECK(calls == std::map<std::string, int>{
+                     {"batchnorm_chain", 19}, {"batchnorm_grad_chain", 19}, {"batchnorm_grad2_chain", 21}, {"measured", 1}});
 }
 
 TEST_CASE("rows of a device: time set by hand, shares of its ceilings, libraries beside", "[unit][emulated]") {
