@@ -21,7 +21,7 @@ struct Gather {
   std::int64_t groups, in, out;                      ///< channels of a group on either side
   std::int64_t filter_in, filter_out, filter_group;  ///< steps of the filter bank, in numbers
   std::int64_t images_h, images_w;                   ///< the copy's images by phase of the source
-  std::int64_t pitch, overrun;  ///< numbers from row to row; bytes that are read beyond a slab
+  std::int64_t pitch, overrun;                       ///< numbers from row to row; bytes that are read beyond a slab
   std::int64_t block_rows, image_rows;
   std::int64_t slab_channel, sums_channel;  ///< numbers of one channel
   std::int64_t phase_sums;                  ///< numbers from the sums of one phase to those of the next
@@ -120,12 +120,7 @@ void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Range
             Vector<Scalar> both[2];
             interleave<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(from + j),
                                *reinterpret_cast<const Vector<Scalar>*>(from + phase_sums + j), both);
-            for (std::int64_t half = 0; half < 2 && 2 * j + half * n < width; ++half) {
-              Scalar* const there = to + 2 * j + half * n;
-              if (const std::int64_t left = width - 2 * j - half * n; left < n)
-                std::memcpy(there, &both[half], left * sizeof(Scalar));
-              else *reinterpret_cast<Vector<Scalar>*>(there) = both[half];
-            }
+            copy_row<1>(reinterpret_cast<const Scalar*>(both), at_most(width - 2 * j, 2 * n), to + 2 * j);
           }
         } else {
           for (std::int64_t phase_w = 0; phase_w < step; ++phase_w, from += phase_sums)
