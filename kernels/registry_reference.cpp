@@ -1,8 +1,8 @@
 // Every op's reference kernel by name.
 #include <string_view>
 
+#include "kernels/api/elementwise.h"
 #include "kernels/api/kernel.h"
-#include "kernels/common/elementwise.h"
 
 namespace gi::kernels {
 

@@ -55,7 +55,8 @@ class Setting(NamedTuple):
     def conditions(self):
         return [text for text, holds in ((f"{self.trials} restarts", self.trials > 1), (f"batch {self.batch}", self.batch > 1),
                                          ("training mode", self.mode == "train"), ("2 threads", self.threads == 2),
-                                         ("TF32", self.precision == "tf32"), ("GPU", self.device == "cuda")) if holds]
+                                         ("TF32", self.precision == "tf32"),
+                                         ("products of three of bf16", self.precision == "bf16x3"), ("GPU", self.device == "cuda")) if holds]
 
     def label(self, but=()):
         return ", ".join([self.form, *(c for c in self.conditions() if c not in but)])
@@ -105,6 +106,19 @@ def memory(model):
                (Setting(model, "closure"), Setting(model, "eager")), Setting(model), (">=", 2), memory=True)
 
 
+def tile_units(model):
+    """Of a processor with AMX."""
+    return Row("For orientation: one trial, one thread, gi over gi with products of three of bf16", f"{model}-bf16x3", NAMES[model],
+               (Setting(model),), Setting(model, precision="bf16x3"))
+
+
+def has_amx():
+    try:
+        return "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+
+
 ONE = "One trial, one thread: the fastest PyTorch over gi"
 POPULATION = "Populations, one thread, a trial: the fastest PyTorch over gi"
 TWO = "For orientation: two threads"
@@ -127,6 +141,7 @@ ROWS = [
     training("convnet64"),
     training("resnet18-imagenet"),
     *map(memory, NAMES),
+    *(map(tile_units, [model for model in NAMES if model != "lenetzhu"]) if has_amx() else ()),
     *(rivals(TWO, model, FORMS[1:], name="-two", threads=2) for model in NAMES),
     rivals(TWO, "lenetzhu", ("vmap",), name="-population-two", trials=32, threads=2),
     *(rivals(TRAIN, model, FORMS[1:], name="-train-peers", mode="train")
@@ -168,8 +183,8 @@ def measure(setting, options):
     environment = dict(os.environ)
     if setting.form == "gi":
         command = [*(() if setting.device == "cuda" else ("taskset", "-c", processors)), options.gi, *command]
-        if setting.precision == "tf32":
-            command += ["--products", "tf32"]
+        if setting.precision != "f32":
+            command += ["--products", setting.precision]
         if file := WEIGHTS.get(setting.model):
             command += ["--weights", str(data_folder() / f"weights/untrained/{file}.safetensors")]
     else:

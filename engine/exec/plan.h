@@ -12,8 +12,8 @@
 #include "engine/core/tensor.h"
 #include "engine/device/device.h"
 #include "engine/graph/program.h"
+#include "kernels/api/elementwise.h"
 #include "kernels/api/kernel.h"
-#include "kernels/common/elementwise.h"
 
 namespace gi {
 

@@ -27,7 +27,7 @@ constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
 
 // One trial, with direct convolutions from three products of bf16. Measured on an Intel Xeon (Emerald Rapids), likewise.
-constexpr Costs kSingleBf16x3{125, 140, 0.06, 0.6, 0.33, 4, 2, 0, 380, 0.3};
+constexpr Costs kSingleBf16x3{125, 140, 0.15, 0.45, 0.35, 4, 2, 0, 380, 0.3};
 
 /// Transforms must win by more than the table is worth.
 constexpr double kMargin = 0.9;

@@ -6,7 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/ops/op_tables.h"
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 
 namespace gi {
 

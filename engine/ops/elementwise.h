@@ -1,5 +1,5 @@
 // Elementwise ops. Operands have one shape, broadcasts are explicit (broadcast_to, reduce.h).
-// Rules and semantics: kernels/common/elementwise.h.   Tests tests/ops/   Bench gi_bench --filter=elementwise
+// Rules and semantics: kernels/api/elementwise.h.   Tests tests/ops/   Bench gi_bench --filter=elementwise
 #pragma once
 
 #include "engine/graph/graph.h"

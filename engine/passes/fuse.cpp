@@ -6,7 +6,7 @@
 
 #include "engine/graph/op_def.h"
 #include "engine/passes/lower.h"
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 
 namespace gi::passes {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <initializer_list>
 
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 
 namespace gi::kernels {
 

@@ -1,7 +1,7 @@
 // Shapes every elementwise op is tried on.
 #pragma once
 
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 #include "kernels/common/make_case.h"
 
 namespace gi::kernels {

@@ -3,7 +3,7 @@
 // Packs are only scalars here: the lanes become one more innermost axis, along which shared operands have stride 0. Axes
 // are merged as far as every operand allows; what is left is seen as planes of rows of scalars, and a block is a piece of
 // a row, some whole rows of a plane, or some whole planes, so that small planes do not mean small blocks.
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 
 #include "kernels/common/variants.h"
 #include "kernels/elementwise/instructions.h"

@@ -1,4 +1,4 @@
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 
 #include <cmath>
 #include <utility>

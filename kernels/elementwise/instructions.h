@@ -1,7 +1,7 @@
 // What a chain does with a block of scalars: one instruction after the other, on operands gathered before.
 #pragma once
 
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 #include "kernels/common/vector.h"
 #include "kernels/common/vector_math.h"
 

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "kernels/common/elementwise.h"
+#include "kernels/api/elementwise.h"
 #include "kernels/pool/pool.h"
 #include "tests/kernels/parity_run.h"
 
