@@ -1,7 +1,5 @@
 #include "kernels/common/tile.h"
 
-#include <type_traits>
-
 namespace gi::kernels::GI_ISA {
 
 namespace {
@@ -36,8 +34,9 @@ struct Fetch {
   }
 };
 
-/// `tiles` tiles of K x Q side by side, on every line.
-template <class Scalar, bool Shared, int K, int Q>
+/// `tiles` tiles of K x Q side by side, on every line. Far: TileJob::far_channels, in a loop of its own, since g++ lets go of the
+/// registers that the products need where one function has both.
+template <class Scalar, bool Shared, bool Far, int K, int Q>
 void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
   using V = Vector<Scalar>;
   constexpr int kGroups = (K + kRowsOfPointer - 1) / kRowsOfPointer;
@@ -95,26 +94,22 @@ void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
             }
           }
         } else {
-          const auto add_channels = [&](auto far) __attribute__((always_inline)) {
-            for (std::int64_t channel = 0; channel < job.channels; ++channel) {
-              int column = 0;  // of the tile, whose next channel is fetched
-              for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
-                if constexpr (far) {
+          for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+            [[maybe_unused]] int column = 0;  // of the tile, whose next channel is fetched
+            for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
+              if constexpr (Far) {
 #pragma GCC unroll 2
-                  for (int i = 0; i < kFetchedOfTap; ++i) {
-                    __builtin_prefetch(x + tap->x + job.x_channel + column * x_q, 0, 3);
-                    column = column + 1 == Q ? 0 : column + 1;
-                  }
+                for (int i = 0; i < kFetchedOfTap; ++i) {
+                  __builtin_prefetch(x + tap->x + job.x_channel + column * x_q, 0, 3);
+                  column = column + 1 == Q ? 0 : column + 1;
                 }
-                add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
               }
-              x += job.x_channel;
-              w += job.w_channel;
-              ahead += fetch.channel;
+              add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
             }
-          };
-          if (Shared && job.far_channels) add_channels(std::bool_constant<Shared>{});
-          else add_channels(std::false_type{});
+            x += job.x_channel;
+            w += job.w_channel;
+            ahead += fetch.channel;
+          }
         }
 #pragma GCC unroll 16
         for (int k = 0; k < K; ++k)
@@ -128,21 +123,21 @@ void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
 using RunTiles = void (*)(const TileJob&, std::int64_t, Fetch);
 
 /// Entry [k - 1][q - 1] is the tile of k rows and q columns, null where it is too large.
-template <class Scalar, bool Shared>
+template <class Scalar, bool Shared, bool Far>
 struct Tiles {
   RunTiles entries[max_rows(1)][max_columns(1)] = {};
 
   template <int K, int Q>
   constexpr void fill() {
-    if constexpr (K <= max_rows(Q) && Q <= max_columns(K)) entries[K - 1][Q - 1] = run_tiles<Scalar, Shared, K, Q>;
+    if constexpr (K <= max_rows(Q) && Q <= max_columns(K)) entries[K - 1][Q - 1] = run_tiles<Scalar, Shared, Far, K, Q>;
     if constexpr (Q > 1) fill<K, Q - 1>();
     else if constexpr (K > 1) fill<K - 1, max_columns(1)>();
   }
   constexpr Tiles() { fill<max_rows(1), max_columns(1)>(); }
 };
 
-template <class Scalar, bool Shared>
-constexpr Tiles<Scalar, Shared> kTiles;
+template <class Scalar, bool Shared, bool Far>
+constexpr Tiles<Scalar, Shared, Far> kTiles;
 
 /// Splits `extent` into pieces of at most `most`, as even as they go: the first `large` of `size`, the others one less.
 struct Split {
@@ -161,7 +156,8 @@ void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
   for (std::int64_t piece = 0; piece < by_row.pieces; ++piece) {
     const std::int64_t k = piece < by_row.large ? by_row.size : by_row.size - 1;
     const Split by_column(columns, max_columns(k));
-    const RunTiles* const tiles = kTiles<Scalar, Shared>.entries[k - 1];
+    const RunTiles* const tiles =
+        Shared && whole.far_channels ? kTiles<Scalar, Shared, Shared>.entries[k - 1] : kTiles<Scalar, Shared, false>.entries[k - 1];
     job.x = whole.x;
     std::byte* const out = job.out;
     Fetch fetch(job, sizeof(Scalar), done, k, by_column.pieces);
