@@ -1,8 +1,8 @@
 // f32 products by Intel's AMX: a tile unit multiplies matrices of bf16 and adds in f32. Only for *_cpu.cpp files.
 //
 // A number is split in two, x = hi + lo, hi = bf16(x), lo = bf16(x - hi), and x y is taken as hi hi + hi lo + lo hi. What is lost
-// is lo lo and the rounding of lo, about 2^-17 of x each: sums come out 4e-6 wrong (norm over norm), forty times an f32 sum of
-// the same length. Numbers below 1e-36 lose their lo, which would be denormal, and the unit takes denormals for zero.
+// is lo lo and the rounding of lo, about 2^-17 of x each: sums come out 4e-6 wrong (norm over norm), about ten times an f32 sum
+// of hundreds of terms. Numbers below 1e-36 lose their lo, which would be denormal, and the unit takes denormals for zero.
 //
 //   out[m][n] (+)= sum over steps and their 32 terms of  a[m][step, term] * b[step, term][n]
 //
