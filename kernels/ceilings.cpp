@@ -21,6 +21,7 @@ namespace {
 
 constexpr double kRepetition = 5e-4;  // seconds: shorter than a time slice, so that some of them run undisturbed
 constexpr int kRepetitions = 60;
+constexpr double kEnough = 0.15;  // seconds of repetitions, which are longer for a last cache of hundreds of MiB
 
 template <class Work>
 double seconds_of(const Work& work) {
@@ -35,10 +36,11 @@ double best_rate(const Work& work) {
   std::int64_t rounds = 1;
   // The first runs also wake the processor up, and bring data near.
   while (seconds_of([&] { work(rounds); }) < kRepetition && rounds < std::int64_t{1} << 40) rounds *= 2;
-  double best = 0;
-  for (int i = 0; i < kRepetitions; ++i) {
+  double best = 0, taken = 0;
+  for (int i = 0; i < kRepetitions && taken < kEnough; ++i) {
     double done = 0;
     const double seconds = seconds_of([&] { done = work(rounds); });
+    taken += seconds;
     if (seconds > 0) best = std::max(best, done / seconds * 1e-9);
   }
   return best;

@@ -200,7 +200,8 @@ void StepBench::define() {
     }
     for (std::int64_t o = 0; o < chain.outputs; ++o) {
       const ConstView& result = in[static_cast<std::size_t>(chain.result[o])];
-      expected_.push_back(evaluate("copy", nullptr, {&result, 1}, dense));
+      const kernels::ElementwiseAttrs none;
+      expected_.push_back(evaluate("copy", &none, {&result, 1}, dense));
     }
     return;
   }

@@ -53,7 +53,7 @@ struct AmxGather : Gather {
   std::int64_t sums_bytes() const { return phases() * phase_sums * kLane; }
 };
 
-/// Scratch: steps, two channels of the source, slabs, filters, sums.
+/// Scratch: steps, two channels of the source, slabs, filters, sums with a vector's overrun.
 struct GatherPlaces {
   std::int64_t two, slab, filters, sums, end;
   explicit GatherPlaces(const AmxGather& g)
@@ -61,7 +61,7 @@ struct GatherPlaces {
         slab(two + aligned(2 * g.plane + g.overrun)),
         filters(slab + 2 * aligned(g.images * g.image_bytes() + g.overrun)),
         sums(filters + 2 * kRows * g.tap_bytes),
-        end(sums + g.images * g.sums_bytes()) {}
+        end(sums + g.images * g.sums_bytes() + kVectorBytes) {}
 };
 
 template <bool Adjoint>
