@@ -73,7 +73,8 @@ TEST_CASE("a Plan takes products of three of bf16 where a kernel has them, and W
 
   PlanOptions named = asked;
   named.force["conv2d"] = "pixel_lanes_direct";
-  for (const auto& step : plan_of("resnet20", named).iteration())
+  const Plan with_named = plan_of("resnet20", named);
+  for (const auto& step : with_named.iteration())
     if (step.kernel->op == std::string_view("conv2d")) CHECK(step.kernel->name == std::string_view("pixel_lanes_direct"));
 
   const Plan wide = plan_of("convnet64", asked);
