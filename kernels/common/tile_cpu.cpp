@@ -17,6 +17,10 @@ constexpr int kFetchedOfTap = 2;
 /// Rows of w that one register reaches: an address may have one other register, once, twice, four or eight times.
 constexpr int kRowsOfPointer = 3;
 
+/// What is in memory is read from there again. Steps that every channel takes once are operands in memory then; else g++ keeps
+/// them in registers, runs out, and moves pointers to and from vector registers where the products are waiting.
+[[gnu::always_inline]] inline void reread() { asm volatile("" ::: "memory"); }
+
 /// What is fetched beside the work: how far it moves on with every tap, after the taps of a channel, and from tile to tile.
 struct Fetch {
   const std::byte* from;
@@ -37,7 +41,7 @@ struct Fetch {
 /// `tiles` tiles of K x Q side by side, on every line. Far: TileJob::far_channels, in a loop of its own, since g++ lets go of the
 /// registers that the products need where one function has both.
 template <class Scalar, bool Shared, bool Far, int K, int Q>
-void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
+void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
   using V = Vector<Scalar>;
   constexpr int kGroups = (K + kRowsOfPointer - 1) / kRowsOfPointer;
   const std::int64_t w_k = job.w_k, x_q = job.x_q;
@@ -83,8 +87,9 @@ void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
           const std::byte* group[kGroups];
 #pragma GCC unroll 16
           for (int i = 0; i < kGroups; ++i) group[i] = w + job.taps->w + i * kRowsOfPointer * w_k;
-          for (std::int64_t channel = 0; channel < job.channels; ++channel) {
+          for (std::int64_t left = job.channels; left > 0; --left) {
             add_products(x, [&](int k) { return group[k / kRowsOfPointer] + k % kRowsOfPointer * w_k; });
+            reread();
             x += job.x_channel;
             ahead += fetch.channel;
 #pragma GCC unroll 16
@@ -120,7 +125,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles, Fetch fetch) {
   }
 }
 
-using RunTiles = void (*)(const TileJob&, std::int64_t, Fetch);
+using RunTiles = void (*)(const TileJob&, std::int64_t, const Fetch&);
 
 /// Entry [k - 1][q - 1] is the tile of k rows and q columns, null where it is too large.
 template <class Scalar, bool Shared, bool Far>
