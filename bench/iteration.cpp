@@ -91,6 +91,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", options.device_name, "where it runs: the CPU, or the first CUDA device")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
+  app.add_option("--winograd", options.winograd, "minimal filtering of 3x3 convolutions: no, 2, 4; default: where it pays")
+      ->check(CLI::IsMember({"no", "2", "4"}));
   app.add_option("--products", options.products, "of f32, where there are kernels that do them so: tf32 on a CUDA device, bf16x3");
   app.add_option("--trials", options.trials, "size of the population")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option(

@@ -36,6 +36,7 @@ Plan plan_of(const inversion::Problem& problem, const PopulationOptions& options
   const Program program = inversion::attack_program(problem, attack_of(options, chunk), chunk);
   PlanOptions plan{.dtype = options.dtype, .isa = options.isa, .device = options.device, .lanes = options.lanes};
   if (!options.products.empty()) plan.force["products"] = options.products;
+  if (!options.winograd.empty()) plan.force["winograd"] = options.winograd;
   return Plan::compile(program, plan);
 }
 

@@ -28,6 +28,7 @@ struct PopulationOptions {
   /// Where it runs instead of the CPU, with as many trials at once as divide all and fit; must outlive the Population. `threads`
   /// and `isa` mean nothing then.
   Device* device = nullptr;
+  std::string winograd;  ///< "no", "2" or "4" for all convolutions (winograd_choice.h), or empty: each as the costs say
   std::string products;  ///< of f32 where a kernel does them so: "tf32", "bf16x3" (PlanOptions::force), or empty
 };
 

@@ -9,6 +9,7 @@ namespace gi::kernels::GI_ISA {
 
 std::span<const Kernel> batchnorm_kernels();
 std::span<const Kernel> conv2d_amx_kernels();       ///< one trial, on tile units
+std::span<const Kernel> conv2d_channels_kernels();  ///< one trial, channels in the lanes
 std::span<const Kernel> conv2d_lanes_kernels();     ///< trials in the lanes
 std::span<const Kernel> conv2d_patches_kernels();   ///< one trial, the numbers of filters in the lanes
 std::span<const Kernel> conv2d_pixels_kernels();    ///< one trial, pixels or channels in the lanes

@@ -24,6 +24,7 @@ struct Table {
     add(conv2d_winograd_kernels());
     add(conv2d_lanes_kernels());
     add(conv2d_patches_kernels());
+    add(conv2d_channels_kernels());
     add(conv2d_pixels_kernels());
     add(elementwise_kernels());
     add(matmul_lanes_kernels());

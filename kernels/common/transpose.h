@@ -57,17 +57,18 @@ struct Rows {
   std::int64_t step, width;
 };
 
-/// One square of kElements a side, of which the first `rows` and `columns` are there.
-template <class Scalar, bool Add, bool Whole>
+/// One square of kElements a side, of which the first `rows` and `columns` are there. Column i goes to row(i), which may be written
+/// up to `width`.
+template <class Scalar, bool Add, bool Whole, class Row>
 [[gnu::always_inline]] inline void transpose_square(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns,
-                                                    Rows<Scalar> to) {
+                                                    std::int64_t width, Row row) {
   constexpr int n = kElements<Scalar>;
   Vector<Scalar> a[n] = {}, b[n];
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i)
     if (Whole || i < rows) {
-      const Scalar* const row = from.data + i * from.step;
-      a[i] = Whole || from.width >= n ? *reinterpret_cast<const Vector<Scalar>*>(row) : load_first(row, columns);
+      const Scalar* const p = from.data + i * from.step;
+      a[i] = Whole || from.width >= n ? *reinterpret_cast<const Vector<Scalar>*>(p) : load_first(p, columns);
     }
     // Each round interleaves row i with row i + n/2: a perfect shuffle of the n^2 numbers, log2(n) of which transpose.
 #pragma GCC unroll 4
@@ -80,13 +81,13 @@ template <class Scalar, bool Add, bool Whole>
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i)
     if (Whole || i < columns) {
-      Scalar* const row = to.data + i * to.step;
-      if (Whole || to.width >= n) {
-        if (Add) a[i] += *reinterpret_cast<const Vector<Scalar>*>(row);
-        *reinterpret_cast<Vector<Scalar>*>(row) = a[i];
+      Scalar* const p = row(i);
+      if (Whole || width >= n) {
+        if (Add) a[i] += *reinterpret_cast<const Vector<Scalar>*>(p);
+        *reinterpret_cast<Vector<Scalar>*>(p) = a[i];
       } else {
-        if (Add) a[i] += load_first(row, rows);
-        std::memcpy(row, &a[i], rows * sizeof(Scalar));
+        if (Add) a[i] += load_first(p, rows);
+        std::memcpy(p, &a[i], rows * sizeof(Scalar));
       }
     }
 }
@@ -98,9 +99,12 @@ void transpose(Rows<const Scalar> from, std::int64_t rows, std::int64_t columns,
   for (std::int64_t j = 0; j < columns; j += n)
     for (std::int64_t i = 0; i < rows; i += n) {
       const Rows<const Scalar> corner{from.data + i * from.step + j, from.step, from.width - j};
-      const Rows<Scalar> target{to.data + j * to.step + i, to.step, to.width - i};
-      if (i + n <= rows && j + n <= columns) transpose_square<Scalar, Add, true>(corner, n, n, target);
-      else transpose_square<Scalar, Add, false>(corner, rows - i < n ? rows - i : n, columns - j < n ? columns - j : n, target);
+      Scalar* const target = to.data + j * to.step + i;
+      const auto row = [target, step = to.step](int k) { return target + k * step; };
+      if (i + n <= rows && j + n <= columns) transpose_square<Scalar, Add, true>(corner, n, n, n, row);
+      else
+        transpose_square<Scalar, Add, false>(corner, rows - i < n ? rows - i : n, columns - j < n ? columns - j : n, to.width - i,
+                                             row);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "kernels/common/transpose.h"
 #include "kernels/conv2d/conv2d_axis.h"
 #include "kernels/conv2d/conv2d_padded.h"
+#include "kernels/conv2d/conv2d_rows.h"
 
 namespace gi::kernels::GI_ISA {
 
@@ -98,35 +99,6 @@ void copy_source(const Gather& gather, const Scalar* source, std::int64_t channe
       for (std::int64_t i = down.first; i < down.last; ++i)
         copy_strided(from + (row + i * gather.h.step()) * gather.w.source, step_w, across.last - across.first,
                      rows + i * gather.pitch);
-    }
-  }
-}
-
-/// Output rows from i0 on, put together from all phases.
-template <class Scalar>
-void write_rows(const Gather& gather, const Scalar* sums, std::int64_t i0, Range wanted, Scalar* out) {
-  constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t step = gather.w.phases(), width = gather.w.dest, phase_sums = gather.phase_sums;
-  for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h, sums += step * phase_sums) {
-    const std::int64_t i1 = at_most(i0 + gather.block_rows, gather.h.count(phase_h));
-    for (std::int64_t k = wanted.first; k < wanted.last; ++k) {
-      for (std::int64_t i = i0; i < i1; ++i) {
-        const Scalar* from = sums + k * gather.sums_channel + (i - i0) * gather.pitch;
-        Scalar* const to = out + (k * gather.h.dest + i * gather.h.phases() + phase_h) * width;
-        if (step == 1) {
-          copy_row<1>(from, width, to);
-        } else if (step == 2) {
-          for (std::int64_t j = 0; 2 * j < width; j += n) {
-            Vector<Scalar> both[2];
-            interleave<Scalar>(*reinterpret_cast<const Vector<Scalar>*>(from + j),
-                               *reinterpret_cast<const Vector<Scalar>*>(from + phase_sums + j), both);
-            copy_row<1>(reinterpret_cast<const Scalar*>(both), at_most(width - 2 * j, 2 * n), to + 2 * j);
-          }
-        } else {
-          for (std::int64_t phase_w = 0; phase_w < step; ++phase_w, from += phase_sums)
-            for (std::int64_t j = 0; j < gather.w.count(phase_w); ++j) to[j * step + phase_w] = from[j];
-        }
-      }
     }
   }
 }

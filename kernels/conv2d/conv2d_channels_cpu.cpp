@@ -1,0 +1,346 @@
+// conv2d and conv2d_grad_input of single trials with output channels in the lanes.
+//
+// Filters are transposed to [input channel][tap][output channel], a tile of output channels at a time, and give the vectors; the
+// padded source gives the scalars, from where stride and tap say. So no place in a vector is wasted on a halo and no load straddles
+// cache lines, however narrow or strided the image. What it costs is the transposing, which pays from some tens of pixels on.
+//
+// conv2d_grad_input is the same with taps backwards; under a stride its outputs fall into phases (conv2d_axis.h), each with filters
+// of fewer taps.
+#include "kernels/common/families.h"
+#include "kernels/conv2d/conv2d_axis.h"
+#include "kernels/conv2d/conv2d_padded.h"
+#include "kernels/conv2d/conv2d_rows.h"
+
+namespace gi::kernels::GI_ISA {
+
+namespace {
+
+constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
+constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
+constexpr std::int64_t kLeastPixels = 64;        // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kMaxPairs = 2;
+constexpr int kMaxVectors = 4;  // of output channels in a register tile
+
+/// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
+constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
+
+/// What a register tile adds up: input channels, and the filter rows that meet.
+template <class Scalar>
+struct RowsJob {
+  const Scalar *filters, *pixels;
+  std::int64_t channels, rows, taps;  ///< taps in a row
+  std::int64_t filter_channel;        ///< numbers of filters from channel to channel
+  std::int64_t channel, row;          ///< of pixels likewise, and from row to row
+  bool accumulate;
+};
+
+/// sums[k][q] (+)= sum over channels, rows and taps of pixels[channel][row][k * Step + tap] * filters[channel][row][tap][q], for K
+/// pixels and Q vectors. S taps in a row, or job.taps where S is 0: what is known here costs no instructions, and those that move
+/// pointers take turns from the products.
+template <class Scalar, int S, int Step, int Q, int K>
+void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
+  using V = Vector<Scalar>;
+  constexpr std::int64_t n = kElements<Scalar>;
+  V sum[K][Q] = {};
+  if (job.accumulate) {
+#pragma GCC unroll 32
+    for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(sums + (k * Q + q) * n);
+  }
+  const std::int64_t taps = S == 0 ? job.taps : S, rows = job.rows, row_step = job.row, channel_step = job.channel;
+  const std::int64_t filter_step = job.filter_channel - rows * taps * Q * n, channels = job.channels;
+  const Scalar* filter = job.filters;
+  for (std::int64_t c = 0; c < channels; ++c, pixels += channel_step, filter += filter_step) {
+    const Scalar* row = pixels;
+    for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
+#pragma GCC unroll 3
+      for (std::int64_t s = 0; s < taps; ++s, filter += Q * n) {
+        V a[Q];
+#pragma GCC unroll 4
+        for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
+#pragma GCC unroll 32
+        for (int k = 0; k < K; ++k) {
+          const V b = broadcast<Scalar>(row[k * Step + s]);
+#pragma GCC unroll 4
+          for (int q = 0; q < Q; ++q) sum[k][q] += b * a[q];
+        }
+      }
+    }
+  }
+#pragma GCC unroll 32
+  for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(sums + (k * Q + q) * n) = sum[k][q];
+}
+
+template <class Scalar>
+using AddRows = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
+
+/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors.
+template <class Scalar, int S, int Step>
+struct Tiles {
+  AddRows<Scalar> entries[kMaxVectors][max_pixels(1)] = {};
+
+  template <int Q, int K>
+  constexpr void fill() {
+    entries[Q - 1][K - 1] = add_rows<Scalar, S, Step, Q, K>;
+    if constexpr (K > 1) fill<Q, K - 1>();
+    else if constexpr (Q > 1) fill<Q - 1, max_pixels(Q - 1)>();
+  }
+  constexpr Tiles() { fill<kMaxVectors, max_pixels(kMaxVectors)>(); }
+};
+
+template <class Scalar, int S, int Step>
+constexpr Tiles<Scalar, S, Step> kTiles;
+
+/// The tiles for rows of that many taps, and pixels that far apart.
+template <class Scalar>
+const AddRows<Scalar> (&tiles_of(std::int64_t taps, std::int64_t step))[kMaxVectors][max_pixels(1)] {
+  if (step == 2)
+    return taps == 3 ? kTiles<Scalar, 3, 2>.entries : taps == 1 ? kTiles<Scalar, 1, 2>.entries : kTiles<Scalar, 0, 2>.entries;
+  if (taps == 1) return kTiles<Scalar, 1, 1>.entries;
+  if (taps == 2) return kTiles<Scalar, 2, 1>.entries;
+  return taps == 3 ? kTiles<Scalar, 3, 1>.entries : kTiles<Scalar, 0, 1>.entries;
+}
+
+struct Sizes {
+  ConvAxis h, w;
+  std::int64_t in, out;
+  std::int64_t taps;
+  bool in_place;                          ///< whether the source has no halo and is read where it lies
+  std::int64_t rows, columns;             ///< of the source with its halo
+  std::int64_t vectors;                   ///< of output channels
+  std::int64_t tile;                      ///< vectors at a time
+  std::int64_t pitch, block_rows;         ///< of the sums
+  std::int64_t sums_channel, phase_sums;  ///< of a phase of the results, by channels
+
+  Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements)
+      : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
+        w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
+        in(adjoint ? geo.k : geo.c),
+        out(adjoint ? geo.c : geo.k),
+        taps(geo.r * geo.s),
+        in_place(h.lowest() == 0 && w.lowest() == 0 && h.window(h.count(0)) <= h.source && w.window(w.count(0)) <= w.source),
+        rows(in_place ? h.source : h.window(h.count(0))),
+        columns(in_place ? w.source : w.window(w.count(0))),
+        vectors(ceil_div(out, elements)),
+        tile(at_most(vectors, kMaxVectors)),
+        pitch(w.count(0)),
+        block_rows(even_piece(h.count(0), kSumBytes / (phases() * pitch * tile * kVectorBytes))),
+        sums_channel(ceil_div(block_rows * pitch, elements) * elements),
+        phase_sums(sums_channel * tile * elements) {}
+  std::int64_t phases() const { return h.phases() * w.phases(); }
+  /// Rows and columns of the padded source that a phase's first output reads no tap at.
+  std::int64_t first_row(std::int64_t phase) const { return first(h, phase); }
+  std::int64_t first_column(std::int64_t phase) const { return first(w, phase); }
+  static std::int64_t first(const ConvAxis& axis, std::int64_t phase) {
+    for (std::int64_t tap = axis.filter - 1; axis.adjoint && tap >= 0; --tap)
+      if (axis.phase(tap) == phase) return axis.offset(tap) - axis.lowest();
+    return 0;
+  }
+  std::int64_t source() const { return h.source * w.source; }
+  /// Input channels whose filters of a phase stay in the first cache.
+  std::int64_t chunk(std::int64_t phase_taps, std::int64_t vectors) const {
+    return even_piece(in, kFilterBytes / (phase_taps * vectors * kVectorBytes));
+  }
+};
+
+/// Scratch: places of taps; of both pairs the padded source and the filters of a tile; sums, and phases by channels.
+template <class Scalar>
+struct Scratch {
+  std::int64_t source, source_pair, filters, filters_pair, sums, phases, end;
+  Scratch(const Sizes& sizes, std::int64_t pairs)
+      : source(aligned(sizes.taps * sizeof(std::int64_t))),
+        source_pair(sizes.in_place ? 0 : aligned(sizes.in * sizes.rows * sizes.columns * sizeof(Scalar))),
+        filters(source + pairs * source_pair),
+        filters_pair(sizes.in * sizes.taps * sizes.tile * kVectorBytes),
+        sums(filters + pairs * filters_pair),
+        phases(sums + sizes.phases() * sizes.sums_channel * sizes.tile * kVectorBytes),
+        end(phases + (sizes.phases() > 1 ? sizes.phases() * sizes.phase_sums * sizeof(Scalar) + kVectorBytes : 0)) {}
+};
+
+template <class Scalar, bool Adjoint>
+std::size_t scratch_bytes(const Problem& problem) {
+  return Scratch<Scalar>(Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>), problem.in.size() / 2).end;
+}
+
+template <class Scalar, bool Adjoint>
+std::int64_t parts(const Problem& problem) {
+  return Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>).vectors;
+}
+
+template <class Scalar, bool Adjoint>
+const char* declined(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  for (const ConstView& v : problem.in) {
+    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
+    if (v.lanes != 1) return "an input is in packs";
+  }
+  const Sizes sizes(geo, Adjoint, kElements<Scalar>);
+  if (problem.in.size() > 2 * kMaxPairs) return "more products than two are added";
+  if (geo.groups > 1) return "a group has few channels";
+  if (8 * sizes.out < 7 * sizes.vectors * kElements<Scalar>) return "lanes without a channel";
+  if (sizes.w.step() > 2) return "pixels are far apart";
+  if (sizes.taps < sizes.phases()) return "most outputs have no tap";
+  if (problem.out[0].dims[1] * sizes.h.count(0) * sizes.w.count(0) < kLeastPixels) return "too few pixels for each filter";
+  return nullptr;
+}
+
+/// Where each tap lies among those of a channel: one phase after the other, in the order in which they meet the source.
+inline void place_taps(const Sizes& sizes, std::int64_t* places) {
+  std::int64_t place = 0;
+  for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
+    for (std::int64_t i = 0; i < sizes.taps; ++i) {
+      const std::int64_t tap = sizes.h.adjoint ? sizes.taps - 1 - i : i, r = tap / sizes.w.filter, s = tap % sizes.w.filter;
+      if (sizes.h.phase(r) * sizes.w.phases() + sizes.w.phase(s) == phase) places[tap] = place++;
+    }
+}
+
+/// The image with its halo, [channel][rows][columns].
+template <class Scalar>
+void copy_source(const Sizes& sizes, const Scalar* image, Scalar* to) {
+  const Range across = inside(sizes.w.lowest(), 1, sizes.w.source, sizes.columns);
+  const Range down = inside(sizes.h.lowest(), 1, sizes.h.source, sizes.rows);
+  std::memset(to, 0, sizes.in * sizes.rows * sizes.columns * sizeof(Scalar));
+  for (std::int64_t c = 0; c < sizes.in; ++c, image += sizes.source(), to += sizes.rows * sizes.columns)
+    for (std::int64_t i = down.first; i < down.last; ++i)
+      copy_row<1>(image + (i + sizes.h.lowest()) * sizes.w.source + across.first + sizes.w.lowest(), across.last - across.first,
+                  to + i * sizes.columns + across.first);
+}
+
+/// Filters of `count` output channels from `first` on as [input channel][place of tap][tile's channels].
+template <class Scalar, bool Adjoint>
+void copy_filters(const Sizes& sizes, const std::int64_t* places, const Scalar* bank, std::int64_t first, std::int64_t count,
+                  std::int64_t tile, Scalar* to) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const std::int64_t width = tile * n, taps = sizes.taps;
+  if (!Adjoint) {
+    const std::int64_t filter = sizes.in * taps;
+    transpose<Scalar, false>({bank + first * filter, filter, filter}, count, filter, {to, width, width});
+    return;
+  }
+  const Scalar* const end = bank + sizes.in * sizes.out * taps;
+  for (std::int64_t c = 0; c < sizes.in; ++c, to += taps * width)
+    for (std::int64_t k = 0; k < count; k += n) {
+      const std::int64_t filters = at_most(n, count - k);
+      for (std::int64_t tap = 0; tap < taps; tap += n) {
+        const Scalar* const from = bank + (c * sizes.out + first + k) * taps + tap;
+        const std::int64_t there = end - from - (filters - 1) * taps;  // to be read of the last row
+        transpose_square<Scalar, false, false>({from, taps, there}, filters, at_most(n, taps - tap), n,
+                                               [&](int i) { return to + places[tap + i] * width + k; });
+      }
+    }
+}
+
+/// One source and filter bank to the sums [phase][row][column][tile's channels] of output rows from i0 on.
+template <class Scalar>
+void sum_block(const Sizes& sizes, const Scalar* source, const Scalar* filters, std::int64_t i0, std::int64_t tile, bool accumulate,
+               Scalar* sums) {
+  const std::int64_t width = tile * kElements<Scalar>;
+  RowsJob<Scalar> job;
+  job.filter_channel = sizes.taps * width;
+  job.channel = sizes.rows * sizes.columns;
+  job.row = sizes.columns;
+  for (std::int64_t phase = 0; phase < sizes.phases(); ++phase, filters += job.rows * job.taps * width) {
+    const std::int64_t phase_h = phase / sizes.w.phases(), phase_w = phase % sizes.w.phases();
+    const std::int64_t i1 = at_most(i0 + sizes.block_rows, sizes.h.count(phase_h)), pixels = sizes.w.count(phase_w);
+    Scalar* const out = sums + phase * sizes.sums_channel * width;
+    job.rows = sizes.h.taps(phase_h);
+    job.taps = sizes.w.taps(phase_w);
+    if (job.rows * job.taps == 0) {
+      if (!accumulate) std::memset(out, 0, sizes.sums_channel * width * sizeof(Scalar));
+      continue;
+    }
+    const auto& tiles = tiles_of<Scalar>(job.taps, sizes.w.step())[tile - 1];
+    const std::int64_t chunk = sizes.chunk(job.rows * job.taps, tile);
+    for (std::int64_t c = 0; c < sizes.in; c += chunk) {
+      job.channels = at_most(chunk, sizes.in - c);
+      job.accumulate = accumulate || c > 0;
+      job.filters = filters + c * job.filter_channel;
+      for (std::int64_t i = i0; i < i1; ++i) {
+        const Scalar* const row = source + c * job.channel + (i * sizes.h.step() + sizes.first_row(phase_h)) * sizes.columns +
+                                  sizes.first_column(phase_w);
+        for (std::int64_t j = 0, count; j < pixels; j += count) {
+          count = even_piece(pixels - j, max_pixels(static_cast<int>(tile)));
+          tiles[count - 1](job, row + j * sizes.w.step(), out + ((i - i0) * sizes.pitch + j) * width);
+        }
+      }
+    }
+  }
+}
+
+template <class Scalar, bool Adjoint>
+void run(const Arguments& args) {
+  constexpr std::int64_t elements = kElements<Scalar>;
+  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, elements);
+  const std::int64_t pairs = static_cast<std::int64_t>(args.in.size()) / 2, images = args.out[0].dims[1];
+  const Scratch<Scalar> scratch(sizes, pairs);
+  std::int64_t* const taps = reinterpret_cast<std::int64_t*>(args.scratch);
+  Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
+  Scalar* const by_channel = reinterpret_cast<Scalar*>(args.scratch + scratch.phases);
+  const std::int64_t dest = sizes.h.dest * sizes.w.dest;
+  const Range wanted = parts_of(args, sizes.vectors);
+  place_taps(sizes, taps);
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+    std::int64_t copied = -1;  // the image in scratch
+    for (std::int64_t v = wanted.first, tile; v < wanted.last; v += tile) {
+      tile = even_piece(wanted.last - v, sizes.tile);
+      const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
+      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+        const ConstView& filters = args.in[2 * pair + 1];
+        copy_filters<Scalar, Adjoint>(sizes, taps, filters.as<Scalar>() + t * filters.strides[0], first, count, tile,
+                                      reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair));
+      }
+      for (std::int64_t n = 0; n < images; ++n) {
+        const Scalar* from[kMaxPairs];
+        for (std::int64_t pair = 0; pair < pairs; ++pair) {
+          const ConstView& source = args.in[2 * pair];
+          from[pair] = source.as<Scalar>() + t * source.strides[0] + n * sizes.in * sizes.source();
+          if (sizes.in_place) continue;
+          Scalar* const to = reinterpret_cast<Scalar*>(args.scratch + scratch.source + pair * scratch.source_pair);
+          if (copied != n) copy_source(sizes, from[pair], to);
+          from[pair] = to;
+        }
+        copied = n;
+        Scalar* const out = args.out[0].as<Scalar>() + ((t * images + n) * sizes.out + first) * dest;
+        for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
+          for (std::int64_t pair = 0; pair < pairs; ++pair)
+            sum_block(sizes, from[pair],
+                      reinterpret_cast<const Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair), i, tile,
+                      pair > 0, sums);
+          if (sizes.phases() == 1) {
+            const std::int64_t pixels = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
+            transpose<Scalar, false>({sums, places, places}, pixels, count, {out + i * sizes.w.dest, dest, pixels});
+            continue;
+          }
+          for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
+            transpose<Scalar, false>({sums + phase * sizes.sums_channel * places, places, places}, sizes.sums_channel, count,
+                                     {by_channel + phase * sizes.phase_sums, sizes.sums_channel, sizes.sums_channel});
+          write_rows(sizes, by_channel, i, {0, count}, out);
+        }
+      }
+    }
+  }
+}
+
+template <class Scalar, bool Adjoint>
+constexpr Kernel entry() {
+  return {Adjoint ? "conv2d_grad_input" : "conv2d",
+          "channel_lanes_direct",
+          kIsa,
+          sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
+          1,
+          declined<Scalar, Adjoint>,
+          scratch_bytes<Scalar, Adjoint>,
+          run<Scalar, Adjoint>,
+          parts<Scalar, Adjoint>};
+}
+
+constexpr Kernel kKernels[] = {entry<float, false>(), entry<double, false>(), entry<float, true>(), entry<double, true>()};
+
+}  // namespace
+
+std::span<const Kernel> conv2d_channels_kernels() { return {kKernels, sizeof kKernels / sizeof kKernels[0]}; }
+
+}  // namespace gi::kernels::GI_ISA
