@@ -20,9 +20,10 @@ struct Costs {
   // split each time. 0: none.
   double tiles = 0, split = 0;
 };
-// Measured on an AMD EPYC (Zen 5), every instruction set on the same machine, step by step as `gi_invert --profile` does with
-// --impl winograd=no and =4. The blocks are kWindowBytes of kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
-constexpr Costs kSingle[] = {{39, 33, 0.06, 1.32, 0.87}, {98, 122, 0.06, 0.78, 0.45}, {172, 225, 0.06, 0.49, 0.14}};
+// Measured step by step as `gi_invert --profile` does, with --impl winograd=no and =4, every instruction set on the same machine:
+// one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). The blocks are kWindowBytes of
+// kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
+constexpr Costs kSingle[] = {{31, 28, 0.06, 1.01, 0.71}, {82, 80, 0.06, 0.65, 0.41}, {163, 170, 0.06, 0.56, 0.33}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
 

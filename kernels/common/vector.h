@@ -31,14 +31,12 @@ template <class Scalar>
   return value - Vector<Scalar>{};  // x - 0 is x also for -0, so the compiler drops it; x + 0 is not
 }
 
-/// Stores a whole vector at its own alignment past the caches: for what nobody reads before much else was read. Other threads see
-/// it after stream_end().
+/// Stores a whole vector at its own alignment, past the caches where it is a line of theirs: for what nobody reads before much else
+/// was read. Other threads see it after stream_end().
 template <class Scalar>
 [[gnu::always_inline]] inline void stream(Scalar* to, Vector<Scalar> v) {
 #if defined(GI_ISA_IS_avx512)
   _mm512_stream_ps(reinterpret_cast<float*>(to), reinterpret_cast<__m512>(v));
-#elif defined(GI_ISA_IS_avx2)
-  _mm256_stream_ps(reinterpret_cast<float*>(to), reinterpret_cast<__m256>(v));
 #else
   *reinterpret_cast<Vector<Scalar>*>(to) = v;
 #endif

@@ -10,6 +10,7 @@ PROGRAM = sys.argv[1]
 COMPARE = pathlib.Path(__file__).resolve().parents[2] / "tools/dev/compare_bench.py"
 QUICK = ["--benchmark_min_time=0.001", "--isa=portable"]  # every processor has it
 ROWS = {
+    "conv2d/channel_lanes_direct/f32x1/own/64 to 64 channels at 8x8",
     "conv2d/pixel_lanes_direct/f32x1/own/64 to 64 channels at 8x8",
     "conv2d/trial_lanes_direct/f32x4/own/64 to 64 channels at 8x8",
     "conv2d/trial_lanes_direct/f32x4/shared/64 to 64 channels at 8x8",
