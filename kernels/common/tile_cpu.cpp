@@ -109,7 +109,17 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
                   column = column + 1 == Q ? 0 : column + 1;
                 }
               }
-              add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
+              if constexpr (K <= kMaxRows) {
+                add_products(x + tap->x, [wt = w + tap->w, w_k](int k) { return wt + k * w_k; });
+              } else {
+                const std::byte* group[kGroups] = {w + tap->w};
+#pragma GCC unroll 16
+                for (int i = 1; i < kGroups; ++i) {
+                  group[i] = group[i - 1] + kRowsOfPointer * w_k;
+                  asm("" : "+r"(group[i]));  // else gcc adds up rows one by one, more than it has registers for
+                }
+                add_products(x + tap->x, [&](int k) { return group[k / kRowsOfPointer] + k % kRowsOfPointer * w_k; });
+              }
             }
             x += job.x_channel;
             w += job.w_channel;

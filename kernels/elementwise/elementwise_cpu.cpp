@@ -17,12 +17,16 @@ constexpr std::int64_t kBlock = 4096 / sizeof(S);
 constexpr int kAxes = kMaxRank + 1;
 constexpr int kRegisters = Chain::kMaxInputs + Chain::kMaxInstructions;
 
+template <class S>
+using OtherThan = std::conditional_t<sizeof(S) == 4, double, float>;
+
 struct Operand {
   const void* data;
   std::int64_t stride[kAxes];                  // in scalars
   bool converted;                              // f64 in an f32 chain
   bool in_place;                               // every block is contiguous and of the chain's dtype: no copy
   bool same_in_planes;                         // all planes read the same
+  bool repeats;                                // all vectors of a block are equal, so its register holds but one
   std::int64_t filled = -1, filled_count = 0;  // offset and size of the block its register holds
 };
 
@@ -62,7 +66,7 @@ class Runner {
   void choose_block();
   void assign_registers();
   std::int64_t plane_offset(const Operand& operand, std::int64_t plane) const;
-  const S* operand_block(int i, const Block& range, bool whole_vectors);
+  BlockOf<S> operand_block(int i, const Block& range, bool whole_vectors);
   void run_block(const Block& range, std::int64_t out_offset);
 
   const Chain& chain_;
@@ -141,6 +145,9 @@ void Runner<S>::choose_block() {
     }
     operand.in_place = !operand.converted && (s.columns == 1 || stride[s.axes - 1] == 1) &&
                        (s.block_rows == 1 || stride[s.axes - 2] == s.columns) && (s.block_planes == 1 || dense_planes);
+    const bool one_row = s.block_rows == 1 || stride[s.axes - 2] == 0, one_plane = s.block_planes == 1 || operand.same_in_planes;
+    operand.repeats = one_row && one_plane && (stride[s.axes - 1] == 0 || s.columns == kElements<S>);
+    for (int o = 0; o < outputs_; ++o) operand.repeats = operand.repeats && chain_.result.data()[o] != i;
   }
 }
 
@@ -194,21 +201,28 @@ std::int64_t Runner<S>::plane_offset(const Operand& operand, std::int64_t plane)
 }
 
 template <class S>
-const S* Runner<S>::operand_block(int i, const Block& range, bool whole_vectors) {
+BlockOf<S> Runner<S>::operand_block(int i, const Block& range, bool whole_vectors) {
   Operand& operand = operands_[i];
   const std::int64_t row_stride = operand.stride[space_.axes - 2], stride = operand.stride[space_.axes - 1];
   std::int64_t offset = operand.same_in_planes ? 0 : plane_offset(operand, range.plane);
   offset += range.row * row_stride + range.column * stride;
-  if (operand.in_place && whole_vectors) return static_cast<const S*>(operand.data) + offset;
+  if (operand.in_place && whole_vectors) return {static_cast<const S*>(operand.data) + offset, false};
 
   S* to = buffer_[i];
   const bool fixed = range.planes == 1 || operand.same_in_planes;  // the offset says it all
-  if (offset == operand.filled && range.count() <= operand.filled_count) return to;
+  if (offset == operand.filled && range.count() <= operand.filled_count) return {to, operand.repeats};
+  if (operand.repeats) {
+    const auto fill = [&](const auto* from) { gather_plane(to, from, 1, kElements<S>, 0, stride); };
+    if (operand.converted) fill(static_cast<const OtherThan<S>*>(operand.data) + offset);
+    else fill(static_cast<const S*>(operand.data) + offset);
+    operand.filled = operand.in_place ? -1 : offset;
+    operand.filled_count = kBlock<S>;
+    return {to, true};
+  }
   for (std::int64_t p = 0; p < range.planes; ++p, to += range.rows * range.columns) {
     if (p > 0 && !operand.same_in_planes) offset = plane_offset(operand, range.plane + p);
     if (operand.converted) {
-      using Other = std::conditional_t<sizeof(S) == 4, double, float>;
-      gather_plane(to, static_cast<const Other*>(operand.data) + offset, range.rows, range.columns, row_stride, stride);
+      gather_plane(to, static_cast<const OtherThan<S>*>(operand.data) + offset, range.rows, range.columns, row_stride, stride);
     } else {
       gather_plane(to, static_cast<const S*>(operand.data) + offset, range.rows, range.columns, row_stride, stride);
     }
@@ -216,7 +230,7 @@ const S* Runner<S>::operand_block(int i, const Block& range, bool whole_vectors)
   // What a register holds may be reused unless an output overwrites it in memory, which happens to dense operands only.
   operand.filled = fixed && !operand.in_place ? offset : -1;
   operand.filled_count = range.count();
-  return buffer_[i];
+  return {buffer_[i], false};
 }
 
 template <class S>
@@ -224,14 +238,14 @@ void Runner<S>::run_block(const Block& range, std::int64_t out_offset) {
   const std::int64_t n = range.count();
   const std::int64_t padded = (n + kLanes - 1) / kLanes * kLanes;
   const bool whole = n == padded;
-  const S* value[kRegisters];
+  BlockOf<S> value[kRegisters];
   for (int i = 0; i < inputs_; ++i) value[i] = operand_block(i, range, whole);
   for (int i = 0; i < instructions_; ++i) {
     const Chain::Instruction& code = chain_.code.data()[i];
     const int r = inputs_ + i;
     S* to = buffer_[r];
     if (whole && written_to_[r] >= 0) to = static_cast<S*>(args_.out.data()[written_to_[r]].data) + out_offset;
-    value[r] = to;
+    value[r] = {to, false};
     execute(code, to, value[code.x], arity(code.op) == 2 ? value[code.y] : value[code.x], padded);
   }
   // Nothing but a result that is an operand itself can still be overwritten by another output: it steps aside first.
@@ -239,7 +253,7 @@ void Runner<S>::run_block(const Block& range, std::int64_t out_offset) {
   S* aside = reinterpret_cast<S*>(args_.scratch) + (inputs_ + instructions_) * kBlock<S>;
   for (int o = 0; o < outputs_; ++o, aside += kBlock<S>) {
     const int r = static_cast<int>(chain_.result.data()[o]);
-    result[o] = r < inputs_ ? copy_numbers(aside, value[r], n) : value[r];
+    result[o] = r < inputs_ ? copy_numbers(aside, value[r].data, n) : value[r].data;
   }
   for (int o = 0; o < outputs_; ++o) {
     S* to = static_cast<S*>(args_.out.data()[o].data) + out_offset;

@@ -7,19 +7,37 @@
 
 namespace gi::kernels::GI_ISA {
 
-// Operands may be one another, and the result may be an operand, element for element.
+/// A block of scalars, or one vector that stands for a block of its like.
+template <class S>
+struct BlockOf {
+  const S* data;
+  bool repeats;
+};
+
+// Operands may be one another, and the result may be an operand, element for element; one that repeats is never overwritten.
 template <class S, class F>
-[[gnu::always_inline]] inline void map(S* out, const S* x, const S* y, std::int64_t n, F f) {
+[[gnu::always_inline]] inline void map(S* out, BlockOf<S> x, BlockOf<S> y, std::int64_t n, F f) {
   using V = Vector<S>;
   V* o = reinterpret_cast<V*>(out);
-  const V* a = reinterpret_cast<const V*>(x);
-  const V* b = reinterpret_cast<const V*>(y);
-  for (std::int64_t i = 0; i < n / kElements<S>; ++i) o[i] = f(V(a[i]), V(b[i]));
+  V* const end = o + n / kElements<S>;
+  const V* a = reinterpret_cast<const V*>(x.data);
+  const V* b = reinterpret_cast<const V*>(y.data);
+  if (x.repeats || y.repeats) {
+    const V first = *a, second = *b;
+    if (x.repeats && y.repeats)
+      for (; o < end; ++o) *o = f(first, second);
+    else if (y.repeats)
+      for (; o < end; ++o, ++a) *o = f(V(*a), second);
+    else
+      for (; o < end; ++o, ++b) *o = f(first, V(*b));
+    return;
+  }
+  for (; o < end; ++o, ++a, ++b) *o = f(V(*a), V(*b));
 }
 
 /// out = code(x, y) over n scalars, a multiple of kLanes.
 template <class S>
-void execute(const ElementwiseChain::Instruction& code, S* out, const S* x, const S* y, std::int64_t n) {
+void execute(const ElementwiseChain::Instruction& code, S* out, BlockOf<S> x, BlockOf<S> y, std::int64_t n) {
   using V = Vector<S>;
   const V a = broadcast(static_cast<S>(code.a)), b = broadcast(static_cast<S>(code.b));
   const V zero{}, one = broadcast(S(1));

@@ -10,9 +10,13 @@ set(GI_DISCOVER_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/gi_discover.cmake)
 function(gi_discover_tests target)
   cmake_parse_arguments(arg "" "LABEL;FILTER;WITHOUT" "" ${ARGN})
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${target}_tests.cmake)
+  set(timeout 900)
+  if(GI_SANITIZE)
+    set(timeout 7200) # large emulated convolutions take an hour with ThreadSanitizer
+  endif()
   add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS ${list}
     COMMAND ${CMAKE_COMMAND} -D PROGRAM=$<TARGET_FILE:${target}> -D LABEL=${arg_LABEL} -D LIST=${list}
-      -D FILTER=${arg_FILTER} -D WITHOUT=${arg_WITHOUT}
+      -D FILTER=${arg_FILTER} -D WITHOUT=${arg_WITHOUT} -D TIMEOUT=${timeout}
       -P ${GI_DISCOVER_SCRIPT}
     VERBATIM)
   set(include ${CMAKE_CURRENT_BINARY_DIR}/${target}_include.cmake)
