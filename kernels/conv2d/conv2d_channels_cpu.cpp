@@ -222,15 +222,16 @@ void copy_filters(const Sizes& sizes, const std::int64_t* places, const Scalar* 
   }
   const Scalar* const end = bank + sizes.in * sizes.out * taps;
   for (std::int64_t c = 0; c < sizes.in; ++c, to += taps * width)
-    for (std::int64_t k = 0; k < count; k += n) {
-      const std::int64_t filters = at_most(n, count - k);
+    for (std::int64_t k = 0; k < count; k += n)
       for (std::int64_t tap = 0; tap < taps; tap += n) {
+        const std::int64_t filters = at_most(n, count - k), columns = at_most(n, taps - tap);
         const Scalar* const from = bank + (c * sizes.out + first + k) * taps + tap;
         const std::int64_t there = end - from - (filters - 1) * taps;  // to be read of the last row
-        transpose_square<Scalar, false, false>({from, taps, there}, filters, at_most(n, taps - tap), n,
-                                               [&](int i) { return to + places[tap + i] * width + k; });
+        const auto place = [&](int i) { return to + places[tap + i] * width + k; };
+        if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
+          transpose_square<Scalar, false, false>({from, taps, n}, n, 9, n, place);
+        else transpose_square<Scalar, false, false>({from, taps, there}, filters, columns, n, place);
       }
-    }
 }
 
 /// One source and filter bank to the sums [phase][row][column][tile's channels] of output rows from i0 on.
