@@ -27,7 +27,7 @@ constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12
 /// What a register tile adds up: input channels, and the filter rows that meet.
 template <class Scalar>
 struct RowsJob {
-  const Scalar *filters, *pixels;
+  const Scalar* filters;
   std::int64_t channels, rows, taps;  ///< taps in a row
   std::int64_t filter_channel;        ///< numbers of filters from channel to channel
   std::int64_t channel, row;          ///< of pixels likewise, and from row to row
@@ -139,7 +139,9 @@ struct Sizes {
       if (axis.phase(tap) == phase) return axis.offset(tap) - axis.lowest();
     return 0;
   }
-  std::int64_t source() const { return h.source * w.source; }
+  std::int64_t source() const { return h.source * w.source; }  ///< numbers of a channel
+  /// The source as an input with its halo for padding.
+  Conv2dGeometry padded() const { return {.h = h.source, .w = w.source, .pad_h = -h.lowest(), .pad_w = -w.lowest()}; }
   /// Input channels whose filters of a phase stay in the first cache.
   std::int64_t chunk(std::int64_t phase_taps, std::int64_t vectors) const {
     return even_piece(in, kFilterBytes / (phase_taps * vectors * kVectorBytes));
@@ -195,18 +197,6 @@ inline void place_taps(const Sizes& sizes, std::int64_t* places) {
       const std::int64_t tap = sizes.h.adjoint ? sizes.taps - 1 - i : i, r = tap / sizes.w.filter, s = tap % sizes.w.filter;
       if (sizes.h.phase(r) * sizes.w.phases() + sizes.w.phase(s) == phase) places[tap] = place++;
     }
-}
-
-/// The image with its halo, [channel][rows][columns].
-template <class Scalar>
-void copy_source(const Sizes& sizes, const Scalar* image, Scalar* to) {
-  const Range across = inside(sizes.w.lowest(), 1, sizes.w.source, sizes.columns);
-  const Range down = inside(sizes.h.lowest(), 1, sizes.h.source, sizes.rows);
-  std::memset(to, 0, sizes.in * sizes.rows * sizes.columns * sizeof(Scalar));
-  for (std::int64_t c = 0; c < sizes.in; ++c, image += sizes.source(), to += sizes.rows * sizes.columns)
-    for (std::int64_t i = down.first; i < down.last; ++i)
-      copy_row<1>(image + (i + sizes.h.lowest()) * sizes.w.source + across.first + sizes.w.lowest(), across.last - across.first,
-                  to + i * sizes.columns + across.first);
 }
 
 /// Filters of `count` output channels from `first` on as [input channel][place of tap][tile's channels].
@@ -300,7 +290,7 @@ void run(const Arguments& args) {
           from[pair] = source.as<Scalar>() + t * source.strides[0] + n * sizes.in * sizes.source();
           if (sizes.in_place) continue;
           Scalar* const to = reinterpret_cast<Scalar*>(args.scratch + scratch.source + pair * scratch.source_pair);
-          if (copied != n) copy_source(sizes, from[pair], to);
+          if (copied != n) copy_padded(sizes.padded(), from[pair], sizes.in, sizes.rows, sizes.columns, to);
           from[pair] = to;
         }
         copied = n;

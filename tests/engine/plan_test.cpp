@@ -120,6 +120,7 @@ TEST_CASE("a weight gradient that is the sum of few pixels is not transformed", 
         .c = channels, .k = channels, .h = extent, .w = extent, .r = 3, .s = 3, .p = extent, .q = extent, .pad_h = 1, .pad_w = 1};
   };
   const passes::WinogradRule rule = winograd_rule("", kernels::Isa::avx512, 1);
+  CHECK(rule.tile(layer(512, 7), 1) == 0);
   CHECK_FALSE(rule.grad_weight(layer(512, 7), 1, 2));
   CHECK(rule.tile(layer(64, 56), 1) == 4);
   CHECK(rule.grad_weight(layer(64, 56), 1, 4));
