@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
 constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
-constexpr std::int64_t kLeastPixels = 64;        // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
 constexpr std::int64_t kMaxPairs = 2;
 constexpr int kMaxVectors = 4;  // of output channels in a register tile
 
@@ -114,8 +114,9 @@ struct Sizes {
   std::int64_t tile;                      ///< vectors at a time
   std::int64_t pitch, block_rows;         ///< of the sums
   std::int64_t sums_channel, phase_sums;  ///< of a phase of the results, by channels
+  std::int64_t held;                      ///< input channels whose filters are in the other order at a time
 
-  Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements)
+  Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements, std::int64_t images)
       : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
         w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
         in(adjoint ? geo.k : geo.c),
@@ -129,7 +130,9 @@ struct Sizes {
         pitch(w.count(0)),
         block_rows(even_piece(h.count(0), kSumBytes / (phases() * pitch * tile * kVectorBytes))),
         sums_channel(ceil_div(block_rows * pitch, elements) * elements),
-        phase_sums(sums_channel * tile * elements) {}
+        phase_sums(sums_channel * tile * elements),
+        // All where there are more pixels to come that meet them.
+        held(images > 1 || block_rows < h.count(0) ? in : chunk(taps, tile)) {}
   std::int64_t phases() const { return h.phases() * w.phases(); }
   /// Rows and columns of the padded source that a phase's first output reads no tap at.
   std::int64_t first_row(std::int64_t phase) const { return first(h, phase); }
@@ -156,7 +159,7 @@ struct Scratch {
       : source(aligned(sizes.taps * sizeof(std::int64_t))),
         source_pair(sizes.in_place ? 0 : aligned(sizes.in * sizes.rows * sizes.columns * sizeof(Scalar))),
         filters(source + pairs * source_pair),
-        filters_pair(sizes.in * sizes.taps * sizes.tile * kVectorBytes),
+        filters_pair(sizes.held * sizes.taps * sizes.tile * kVectorBytes),
         sums(filters + pairs * filters_pair),
         phases(sums + sizes.phases() * sizes.sums_channel * sizes.tile * kVectorBytes),
         end(phases + (sizes.phases() > 1 ? sizes.phases() * sizes.phase_sums * sizeof(Scalar) + kVectorBytes : 0)) {}
@@ -164,12 +167,13 @@ struct Scratch {
 
 template <class Scalar, bool Adjoint>
 std::size_t scratch_bytes(const Problem& problem) {
-  return Scratch<Scalar>(Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>), problem.in.size() / 2).end;
+  const Sizes sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>, problem.out[0].dims[1]);
+  return Scratch<Scalar>(sizes, problem.in.size() / 2).end;
 }
 
 template <class Scalar, bool Adjoint>
 std::int64_t parts(const Problem& problem) {
-  return Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>).vectors;
+  return Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>, problem.out[0].dims[1]).vectors;
 }
 
 template <class Scalar, bool Adjoint>
@@ -179,7 +183,7 @@ const char* declined(const Problem& problem) {
     if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
     if (v.lanes != 1) return "an input is in packs";
   }
-  const Sizes sizes(geo, Adjoint, kElements<Scalar>);
+  const Sizes sizes(geo, Adjoint, kElements<Scalar>, problem.out[0].dims[1]);
   if (problem.in.size() > 2 * kMaxPairs) return "more products than two are added";
   if (geo.groups > 1) return "a group has few channels";
   if (8 * sizes.out < 7 * sizes.vectors * kElements<Scalar>) return "lanes without a channel";
@@ -199,23 +203,31 @@ inline void place_taps(const Sizes& sizes, std::int64_t* places) {
     }
 }
 
-/// Filters of `count` output channels from `first` on as [input channel][place of tap][tile's channels].
+/// Filters of a bank: those of `channels` input channels from `channel` on to `count` output channels from `first` on.
+template <class Scalar>
+struct Piece {
+  const Scalar* bank = nullptr;
+  std::int64_t channel = 0, channels = 0, first = 0, count = 0;
+};
+
+/// A piece as [input channel][place of tap][tile's channels].
 template <class Scalar, bool Adjoint>
-void copy_filters(const Sizes& sizes, const std::int64_t* places, const Scalar* bank, std::int64_t first, std::int64_t count,
-                  std::int64_t tile, Scalar* to) {
+void copy_filters(const Sizes& sizes, const std::int64_t* places, const Piece<Scalar>& piece, std::int64_t tile, Scalar* to) {
   constexpr std::int64_t n = kElements<Scalar>;
   const std::int64_t width = tile * n, taps = sizes.taps;
   if (!Adjoint) {
-    const std::int64_t filter = sizes.in * taps;
-    transpose<Scalar, false>({bank + first * filter, filter, filter}, count, filter, {to, width, width});
+    const std::int64_t filter = sizes.in * taps, columns = piece.channels * taps;
+    const std::int64_t behind = filter - piece.channel * taps;  // of the last filter, that may be read
+    transpose<Scalar, false>({piece.bank + piece.first * filter + piece.channel * taps, filter, behind}, piece.count, columns,
+                             {to, width, width});
     return;
   }
-  const Scalar* const end = bank + sizes.in * sizes.out * taps;
-  for (std::int64_t c = 0; c < sizes.in; ++c, to += taps * width)
-    for (std::int64_t k = 0; k < count; k += n)
+  const Scalar* const end = piece.bank + sizes.in * sizes.out * taps;
+  for (std::int64_t c = piece.channel; c < piece.channel + piece.channels; ++c, to += taps * width)
+    for (std::int64_t k = 0; k < piece.count; k += n)
       for (std::int64_t tap = 0; tap < taps; tap += n) {
-        const std::int64_t filters = at_most(n, count - k), columns = at_most(n, taps - tap);
-        const Scalar* const from = bank + (c * sizes.out + first + k) * taps + tap;
+        const std::int64_t filters = at_most(n, piece.count - k), columns = at_most(n, taps - tap);
+        const Scalar* const from = piece.bank + (c * sizes.out + piece.first + k) * taps + tap;
         const std::int64_t there = end - from - (filters - 1) * taps;  // to be read of the last row
         const auto place = [&](int i) { return to + places[tap + i] * width + k; };
         if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
@@ -224,10 +236,37 @@ void copy_filters(const Sizes& sizes, const std::int64_t* places, const Scalar* 
       }
 }
 
-/// One source and filter bank to the sums [phase][row][column][tile's channels] of output rows from i0 on.
+/// Fetches a piece into the caches little by little: its rows are too far apart, and too many, for the processor to foresee them.
 template <class Scalar>
-void sum_block(const Sizes& sizes, const Scalar* source, const Scalar* filters, std::int64_t i0, std::int64_t tile, bool accumulate,
-               Scalar* sums) {
+class Fetch {
+ public:
+  Fetch() = default;
+  Fetch(const Sizes& sizes, bool adjoint, const Piece<Scalar>& piece, std::int64_t times) {
+    const std::int64_t inner = adjoint ? sizes.out : sizes.in;
+    const std::int64_t row = adjoint ? piece.channel : piece.first, column = adjoint ? piece.first : piece.channel;
+    line_ = reinterpret_cast<const std::byte*>(piece.bank + (row * inner + column) * sizes.taps);
+    lines_ = ceil_div((adjoint ? piece.count : piece.channels) * sizes.taps * sizeof(Scalar), kLine) + 1;
+    rows_ = adjoint ? piece.channels : piece.count;
+    step_ = inner * sizes.taps * sizeof(Scalar) - lines_ * kLine;
+    each_ = ceil_div(rows_ * lines_, times);
+  }
+  void some() {
+    for (std::int64_t i = 0; i < each_ && rows_ > 0; ++i, line_ += kLine) {
+      __builtin_prefetch(line_, 0, 3);
+      if (++done_ == lines_) done_ = 0, --rows_, line_ += step_;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+  const std::byte* line_ = nullptr;
+  std::int64_t lines_ = 0, done_ = 0, rows_ = 0, step_ = 0, each_ = 0;
+};
+
+/// `channels` of a source and their filters to the sums [phase][row][column][tile's channels] of output rows from i0 on.
+template <class Scalar>
+void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, const Scalar* filters, std::int64_t i0,
+               std::int64_t tile, bool accumulate, Fetch<Scalar> fetch, Scalar* sums) {
   const std::int64_t width = tile * kElements<Scalar>;
   RowsJob<Scalar> job;
   job.filter_channel = sizes.taps * width;
@@ -245,13 +284,14 @@ void sum_block(const Sizes& sizes, const Scalar* source, const Scalar* filters, 
     }
     const auto& tiles = tiles_of<Scalar>(job.taps, sizes.w.step())[tile - 1];
     const std::int64_t chunk = sizes.chunk(job.rows * job.taps, tile);
-    for (std::int64_t c = 0; c < sizes.in; c += chunk) {
-      job.channels = at_most(chunk, sizes.in - c);
+    for (std::int64_t c = 0; c < channels; c += chunk) {
+      job.channels = at_most(chunk, channels - c);
       job.accumulate = accumulate || c > 0;
       job.filters = filters + c * job.filter_channel;
       for (std::int64_t i = i0; i < i1; ++i) {
         const Scalar* const row = source + c * job.channel + (i * sizes.h.step() + sizes.first_row(phase_h)) * sizes.columns +
                                   sizes.first_column(phase_w);
+        fetch.some();
         for (std::int64_t j = 0, count; j < pixels; j += count) {
           count = even_piece(pixels - j, max_pixels(static_cast<int>(tile)));
           tiles[count - 1](job, row + j * sizes.w.step(), out + ((i - i0) * sizes.pitch + j) * width);
@@ -264,8 +304,8 @@ void sum_block(const Sizes& sizes, const Scalar* source, const Scalar* filters, 
 template <class Scalar, bool Adjoint>
 void run(const Arguments& args) {
   constexpr std::int64_t elements = kElements<Scalar>;
-  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, elements);
   const std::int64_t pairs = static_cast<std::int64_t>(args.in.size()) / 2, images = args.out[0].dims[1];
+  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, elements, images);
   const Scratch<Scalar> scratch(sizes, pairs);
   std::int64_t* const taps = reinterpret_cast<std::int64_t*>(args.scratch);
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
@@ -278,11 +318,10 @@ void run(const Arguments& args) {
     for (std::int64_t v = wanted.first, tile; v < wanted.last; v += tile) {
       tile = even_piece(wanted.last - v, sizes.tile);
       const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
-      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const auto piece = [&](std::int64_t pair, std::int64_t c) {
         const ConstView& filters = args.in[2 * pair + 1];
-        copy_filters<Scalar, Adjoint>(sizes, taps, filters.as<Scalar>() + t * filters.strides[0], first, count, tile,
-                                      reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair));
-      }
+        return Piece<Scalar>{filters.as<Scalar>() + t * filters.strides[0], c, at_most(sizes.held, sizes.in - c), first, count};
+      };
       for (std::int64_t n = 0; n < images; ++n) {
         const Scalar* from[kMaxPairs];
         for (std::int64_t pair = 0; pair < pairs; ++pair) {
@@ -297,9 +336,17 @@ void run(const Arguments& args) {
         Scalar* const out = args.out[0].as<Scalar>() + ((t * images + n) * sizes.out + first) * dest;
         for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
           for (std::int64_t pair = 0; pair < pairs; ++pair)
-            sum_block(sizes, from[pair],
-                      reinterpret_cast<const Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair), i, tile,
-                      pair > 0, sums);
+            for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
+              Scalar* const filters = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
+              const bool once = sizes.held < sizes.in;
+              if (once || (n == 0 && i == 0)) copy_filters<Scalar, Adjoint>(sizes, taps, piece(pair, c), tile, filters);
+              Fetch<Scalar> next;
+              if (const std::int64_t at = c + sizes.held; once && at < sizes.in)
+                next = {sizes, Adjoint, piece(pair, at), sizes.phases() * sizes.h.count(0)};
+              else if (once && pair + 1 < pairs) next = {sizes, Adjoint, piece(pair + 1, 0), sizes.phases() * sizes.h.count(0)};
+              sum_block(sizes, from[pair] + c * sizes.rows * sizes.columns, at_most(sizes.held, sizes.in - c), filters, i, tile,
+                        pair > 0 || c > 0, next, sums);
+            }
           if (sizes.phases() == 1) {
             const std::int64_t pixels = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
             transpose<Scalar, false>({sums, places, places}, pixels, count, {out + i * sizes.w.dest, dest, pixels});
