@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "engine/core/error.h"
-#include "engine/exec/step_key.h"
 #include "inversion/attack.h"
 #include "inversion/client.h"
 #include "models/normalization.h"

@@ -99,6 +99,7 @@ std::vector<Workload> step_workloads(const Network& network, std::int64_t trials
       if (chosen) ++list[it->second].calls;
     }
   };
+  options.prepare = false;  // all kernels are measured on the same operands
   add(Plan::compile(program, options), true);
   options.force["winograd"] = "no";
   add(Plan::compile(program, options), false);

@@ -171,7 +171,8 @@ void AttackRun::compile(std::int64_t per_chunk) {
                                                          .device = options_.device,
                                                          .lanes = options_.device != nullptr ? 1 : per_chunk,
                                                          .force = options_.force,
-                                                         .choices = options_.choices}));
+                                                         .choices = options_.choices,
+                                                         .prepare = options_.prepare}));
 }
 
 std::int64_t AttackRun::curve_every() const { return std::max<std::int64_t>(1, attack_.steps / 100); }

@@ -41,6 +41,7 @@ struct RunOptions {
   std::int64_t lanes = 0;
   std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine or the device can give
   std::map<std::string, std::string> force;  ///< PlanOptions::force
+  bool prepare = true;                       ///< PlanOptions::prepare
   /// PlanOptions::choices
   std::map<std::string, std::string> choices;
   std::filesystem::path journal;  ///< folder; empty: none

@@ -31,6 +31,9 @@ struct PlanOptions {
   /// matter.
   std::map<std::string, std::string> choices;
   bool fuse = true;  ///< elementwise chains and pairs; off only to compare in tests
+  /// Operands that stay as they are in all iterations, filters above all, are put in the order their kernels prefer, once. Off
+  /// where kernels are compared: each has another order.
+  bool prepare = true;
 };
 
 /// Depends on the Program's shapes, T and the instruction set, never on threads.
@@ -62,6 +65,7 @@ class Plan {
     std::vector<Operand> in, out;
     std::size_t scratch_bytes = 0;
     double flops = 0;
+    std::string key;       ///< step_key, of the operands before any was prepared
     std::string what;      ///< "conv2d [2,1,16,32,32] x [2,16,16,3,3] -> ..."
     std::string declined;  ///< kernels that stood before it, with their reasons
 

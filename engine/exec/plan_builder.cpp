@@ -225,6 +225,11 @@ void PlanBuilder::add_step(Plan::Step step, std::string_view op, DType dtype, St
     throw Error(fmt::format("plan: no {} kernel for {} ({} lanes, {}): {}",
                             kernels::kIsaNames[static_cast<int>(plan_.options_.isa)], step.what, lanes,
                             dtype == DType::f32 ? "f32" : "f64", step.declined));
+  step.key = step_key(step, op, dtype, lanes);
+  if (values.iterates && step.kernel->prepared != nullptr && plan_.options_.prepare) {
+    prepare(step, values);
+    bind();
+  }
   std::vector<ConstView> vin;
   std::vector<kernels::View> vout;
   for (const auto& o : step.in) vin.push_back({o.layout, nullptr});
@@ -243,6 +248,41 @@ void PlanBuilder::add_step(Plan::Step step, std::string_view op, DType dtype, St
   }
   list.push_back(std::move(step));
   stores.push_back(std::move(s));
+}
+
+void PlanBuilder::prepare(const Plan::Step& step, StepValues& values) {
+  std::vector<ConstView> in;
+  std::vector<kernels::View> out;
+  for (const auto& o : step.in) in.push_back({o.layout, nullptr});
+  for (const auto& o : step.out) out.push_back({o.layout, nullptr});
+  for (std::size_t i = 0; i < values.ids.size(); ++i) {
+    const NodeId id = values.ids[i];
+    if (iterates_[id] != 0) continue;
+    const kernels::Prepared wanted = step.kernel->prepared({step.attrs_data(), in, out}, i);
+    if (wanted.by == nullptr) continue;
+    Ref& value = values.in[i];
+    const auto made = std::ranges::find_if(
+        preparations_, [&](const Preparation& p) { return p.operand == id && p.by == wanted.by && p.attrs == step.attrs; });
+    if (made != preparations_.end()) {
+      value = made->made;
+      continue;
+    }
+    Ref to{-1, own_layout({g_.node(id).shape.trials(), wanted.numbers}, value.uniform), value.uniform};
+    to.store = new_store(Memory::kept, bytes_of(to.layout));
+    Plan::Step first;
+    first.kernel = wanted.by;
+    first.attrs = step.attrs;
+    first.what = fmt::format("{} {} -> [{},{}]", wanted.by->op, g_.node(id).shape.str(), to.layout.dims[0], wanted.numbers);
+    for (const auto& [ref, list] : {std::pair{value, &first.in}, std::pair{to, &first.out}}) {
+      list->push_back({stores_[ref.store].memory, 0, ref.layout});
+      if (ref.uniform) list->back().layout.dims[0] = 1;  // once for all trials
+    }
+    first.key = step_key(first, wanted.by->op, wanted.by->dtype, wanted.by->lanes);
+    plan_.setup_.push_back(std::move(first));
+    setup_stores_.push_back({{value.store}, {to.store}});
+    preparations_.push_back({id, wanted.by, step.attrs, to});
+    value = to;
+  }
 }
 
 const Kernel* PlanBuilder::choose(const Plan::Step& step, std::string_view op, DType dtype, std::int64_t lanes,

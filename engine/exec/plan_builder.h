@@ -64,6 +64,8 @@ class PlanBuilder {
   DType dtype_of(const passes::Cluster& cluster) const;
   /// passes::Served.
   bool has_kernel(const passes::Cluster& cluster) const;
+  /// Gives the step's kernel what it prefers (kernels::Prepared) instead of operands that do not iterate.
+  void prepare(const Plan::Step& step, StepValues& values);
   /// Chooses the kernel and appends the step.
   void add_step(Plan::Step step, std::string_view op, DType dtype, StepValues values);
   /// The first kernel of the op's list that takes these operands; null with the reasons in `declined`.
@@ -115,6 +117,13 @@ class PlanBuilder {
   std::vector<std::vector<NodeId>> readers_;
   std::vector<Store> stores_;
   std::map<std::pair<NodeId, bool>, Ref> copies_;
+  struct Preparation {
+    NodeId operand;
+    const kernels::Kernel* by;
+    kernels::Attrs attrs;
+    Ref made;
+  };
+  std::vector<Preparation> preparations_;
   std::vector<StepStores> setup_stores_, iteration_stores_;
   std::vector<int> commit_stores_;
   struct Repeatable {

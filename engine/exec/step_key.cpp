@@ -68,6 +68,4 @@ std::string step_key(const Plan::Step& step, std::string_view op, DType dtype, s
                      step.chain ? instructions(*step.chain) : attributes(step.attrs), operands(step.in), operands(step.out));
 }
 
-std::string step_key(const Plan::Step& step) { return step_key(step, step.kernel->op, step.kernel->dtype, step.kernel->lanes); }
-
 }  // namespace gi

@@ -17,7 +17,4 @@ namespace gi {
 /// Tests tests/engine/tune_test.cpp
 std::string step_key(const Plan::Step& step, std::string_view op, DType dtype, std::int64_t lanes);
 
-/// Of a step that has its kernel.
-std::string step_key(const Plan::Step& step);
-
 }  // namespace gi

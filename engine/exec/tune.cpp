@@ -48,9 +48,10 @@ std::vector<Work> work_of(const Plan& plan, std::span<const Kernel> all) {
   std::map<std::string, std::size_t> known;
   for (const Plan::Step& step : plan.iteration()) {
     if (plan.options().force.contains(step.kernel->op)) continue;
-    std::string key = step_key(step);
-    const auto [place, is_new] = known.emplace(key, list.size());
-    if (is_new) list.push_back({std::move(key), &step, 0, kernels_for(step, all)});
+    if (step_key(step, step.kernel->op, step.kernel->dtype, step.kernel->lanes) != step.key)
+      throw UsageError(fmt::format("tune: operands are prepared for one kernel (PlanOptions::prepare)\n  step: {}", step.key));
+    const auto [place, is_new] = known.emplace(step.key, list.size());
+    if (is_new) list.push_back({step.key, &step, 0, kernels_for(step, all)});
     ++list[place->second].calls;
   }
   for (const Work& w : list)

@@ -53,8 +53,8 @@ struct Tuning {
 };
 
 /// On the device the Plan is for, or null and one thread of the CPU. The times are of operands in the caches, where they fit. Ops
-/// in PlanOptions::force are left alone. Errors UsageError: a Plan for another device; DeviceError: the Plan's own kernel fails.
-/// Tests tests/engine/tune_test.cpp
+/// in PlanOptions::force are left alone. Errors UsageError: a Plan for another device, or with prepared operands; DeviceError: the
+/// Plan's own kernel fails. Tests tests/engine/tune_test.cpp
 Tuning tune(const Plan& plan, Device* device, const TuneOptions& options = {});
 
 }  // namespace gi

@@ -60,6 +60,14 @@ struct Arguments : Problem {
   void* stream = nullptr;  ///< of CUDA kernels: a cudaStream_t that their work is enqueued on
 };
 
+struct Kernel;
+
+/// An operand in another order, in which a kernel reads it faster.
+struct Prepared {
+  const Kernel* by = nullptr;  ///< out[0] from in[0], with the attributes of the kernel that reads it; null: the operand as it is
+  std::int64_t numbers = 0;    ///< of a trial: it comes as [T,numbers]
+};
+
 /// One entry of an op's ordered list.
 struct Kernel {
   const char* op;    ///< the op's name in the engine's table
@@ -75,6 +83,9 @@ struct Kernel {
   std::int64_t (*parts)(const Problem&) = nullptr;
   /// Only where it is asked for by name: it is less exact than its dtype, or not everywhere there.
   bool on_request = false;
+  /// How it would rather have an operand that stays as it is in all iterations. It takes it as it is, too. May be null: so it
+  /// would.
+  Prepared (*prepared)(const Problem&, std::size_t operand) = nullptr;
 };
 
 /// Whether it is a kernel by request whose products of f32 are of this kind, "tf32" or "bf16x3": its name ends with that.

@@ -2,7 +2,8 @@
 //
 // Filters are transposed to [input channel][tap][output channel], a tile of output channels at a time, and give the vectors; the
 // padded source gives the scalars, from where stride and tap say. So no place in a vector is wasted on a halo and no load straddles
-// cache lines, however narrow or strided the image. What it costs is the transposing, which pays from some tens of pixels on.
+// cache lines, however narrow or strided the image. What it costs is the transposing, which pays from some tens of pixels on;
+// filters that stay as they are in all iterations are transposed once, where that is much beside the work.
 //
 // conv2d_grad_input is the same with taps backwards; under a stride its outputs fall into phases (conv2d_axis.h), each with filters
 // of fewer taps.
@@ -18,20 +19,46 @@ namespace {
 constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
 constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
 constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kSmallBank = 1 << 20;     // bytes of filters that take a second place without anybody noticing
 constexpr std::int64_t kMaxPairs = 2;
 constexpr int kMaxVectors = 4;  // of output channels in a register tile
 
 /// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
 constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
 
+/// Fetches rows into the caches little by little: they are too far apart, and too many, for the processor to foresee them.
+class Fetch {
+ public:
+  Fetch() = default;
+  /// Within `times` calls of some().
+  Fetch(const void* first, std::int64_t row_bytes, std::int64_t rows, std::int64_t step_bytes, std::int64_t times)
+      : line_(static_cast<const std::byte*>(first)),
+        lines_(ceil_div(row_bytes, kLine) + 1),
+        rows_(rows),
+        step_(step_bytes - lines_ * kLine),
+        each_(ceil_div(rows_ * lines_, times)) {}
+  [[gnu::always_inline]] void some() {
+    for (std::int64_t i = 0; i < each_ && rows_ > 0; ++i, line_ += kLine) {
+      __builtin_prefetch(line_, 0, 2);
+      if (++done_ == lines_) done_ = 0, --rows_, line_ += step_;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+  const std::byte* line_ = nullptr;
+  std::int64_t lines_ = 0, rows_ = 0, step_ = 0, each_ = 0, done_ = 0;
+};
+
 /// What a register tile adds up: input channels, and the filter rows that meet.
 template <class Scalar>
 struct RowsJob {
   const Scalar* filters;
-  std::int64_t channels, rows, taps;  ///< taps in a row
-  std::int64_t filter_channel;        ///< numbers of filters from channel to channel
-  std::int64_t channel, row;          ///< of pixels likewise, and from row to row
+  std::int64_t channels, rows, taps;   ///< taps in a row
+  std::int64_t width, filter_channel;  ///< numbers of filters from tap to tap, and from channel to channel
+  std::int64_t channel, row;           ///< of pixels likewise, and from row to row
   bool accumulate;
+  Fetch* fetch;  ///< beside every channel, a little
 };
 
 /// sums[k][q] (+)= sum over channels, rows and taps of pixels[channel][row][k * Step + tap] * filters[channel][row][tap][q], for K
@@ -49,13 +76,14 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
       for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(sums + (k * Q + q) * n);
   }
   const std::int64_t taps = S == 0 ? job.taps : S, rows = job.rows, row_step = job.row, channel_step = job.channel;
-  const std::int64_t filter_step = job.filter_channel - rows * taps * Q * n, channels = job.channels;
+  const std::int64_t width = job.width, filter_step = job.filter_channel - rows * taps * width, channels = job.channels;
   const Scalar* filter = job.filters;
   for (std::int64_t c = 0; c < channels; ++c, pixels += channel_step, filter += filter_step) {
+    job.fetch->some();
     const Scalar* row = pixels;
     for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
 #pragma GCC unroll 3
-      for (std::int64_t s = 0; s < taps; ++s, filter += Q * n) {
+      for (std::int64_t s = 0; s < taps; ++s, filter += width) {
         V a[Q];
 #pragma GCC unroll 4
         for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
@@ -111,7 +139,7 @@ struct Sizes {
   bool in_place;                          ///< whether the source has no halo and is read where it lies
   std::int64_t rows, columns;             ///< of the source with its halo
   std::int64_t vectors;                   ///< of output channels
-  std::int64_t tile;                      ///< vectors at a time
+  std::int64_t tile;                      ///< vectors at a time, of every bank the same
   std::int64_t pitch, block_rows;         ///< of the sums
   std::int64_t sums_channel, phase_sums;  ///< of a phase of the results, by channels
   std::int64_t held;                      ///< input channels whose filters are in the other order at a time
@@ -126,7 +154,7 @@ struct Sizes {
         rows(in_place ? h.source : h.window(h.count(0))),
         columns(in_place ? w.source : w.window(w.count(0))),
         vectors(ceil_div(out, elements)),
-        tile(at_most(vectors, kMaxVectors)),
+        tile(even_piece(vectors, kMaxVectors)),
         pitch(w.count(0)),
         block_rows(even_piece(h.count(0), kSumBytes / (phases() * pitch * tile * kVectorBytes))),
         sums_channel(ceil_div(block_rows * pitch, elements) * elements),
@@ -134,6 +162,8 @@ struct Sizes {
         // All where there are more pixels to come that meet them.
         held(images > 1 || block_rows < h.count(0) ? in : chunk(taps, tile)) {}
   std::int64_t phases() const { return h.phases() * w.phases(); }
+  /// Numbers of a bank in the kernel's order: [tile][input channel][place of tap][tile's channels].
+  std::int64_t bank(std::int64_t elements) const { return ceil_div(vectors, tile) * in * taps * tile * elements; }
   /// Rows and columns of the padded source that a phase's first output reads no tap at.
   std::int64_t first_row(std::int64_t phase) const { return first(h, phase); }
   std::int64_t first_column(std::int64_t phase) const { return first(w, phase); }
@@ -164,6 +194,8 @@ struct Scratch {
         phases(sums + sizes.phases() * sizes.sums_channel * sizes.tile * kVectorBytes),
         end(phases + (sizes.phases() > 1 ? sizes.phases() * sizes.phase_sums * sizeof(Scalar) + kVectorBytes : 0)) {}
 };
+
+bool is_prepared(const ConstView& filters) { return filters.rank == 2; }
 
 template <class Scalar, bool Adjoint>
 std::size_t scratch_bytes(const Problem& problem) {
@@ -212,9 +244,9 @@ struct Piece {
 
 /// A piece as [input channel][place of tap][tile's channels].
 template <class Scalar, bool Adjoint>
-void copy_filters(const Sizes& sizes, const std::int64_t* places, const Piece<Scalar>& piece, std::int64_t tile, Scalar* to) {
+void copy_filters(const Sizes& sizes, const std::int64_t* places, const Piece<Scalar>& piece, Scalar* to) {
   constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t width = tile * n, taps = sizes.taps;
+  const std::int64_t width = sizes.tile * n, taps = sizes.taps;
   if (!Adjoint) {
     const std::int64_t filter = sizes.in * taps, columns = piece.channels * taps;
     const std::int64_t behind = filter - piece.channel * taps;  // of the last filter, that may be read
@@ -236,43 +268,18 @@ void copy_filters(const Sizes& sizes, const std::int64_t* places, const Piece<Sc
       }
 }
 
-/// Fetches a piece into the caches little by little: its rows are too far apart, and too many, for the processor to foresee them.
-template <class Scalar>
-class Fetch {
- public:
-  Fetch() = default;
-  Fetch(const Sizes& sizes, bool adjoint, const Piece<Scalar>& piece, std::int64_t times) {
-    const std::int64_t inner = adjoint ? sizes.out : sizes.in;
-    const std::int64_t row = adjoint ? piece.channel : piece.first, column = adjoint ? piece.first : piece.channel;
-    line_ = reinterpret_cast<const std::byte*>(piece.bank + (row * inner + column) * sizes.taps);
-    lines_ = ceil_div((adjoint ? piece.count : piece.channels) * sizes.taps * sizeof(Scalar), kLine) + 1;
-    rows_ = adjoint ? piece.channels : piece.count;
-    step_ = inner * sizes.taps * sizeof(Scalar) - lines_ * kLine;
-    each_ = ceil_div(rows_ * lines_, times);
-  }
-  void some() {
-    for (std::int64_t i = 0; i < each_ && rows_ > 0; ++i, line_ += kLine) {
-      __builtin_prefetch(line_, 0, 3);
-      if (++done_ == lines_) done_ = 0, --rows_, line_ += step_;
-    }
-  }
-
- private:
-  static constexpr std::int64_t kLine = 64;
-  const std::byte* line_ = nullptr;
-  std::int64_t lines_ = 0, done_ = 0, rows_ = 0, step_ = 0, each_ = 0;
-};
-
 /// `channels` of a source and their filters to the sums [phase][row][column][tile's channels] of output rows from i0 on.
 template <class Scalar>
 void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, const Scalar* filters, std::int64_t i0,
-               std::int64_t tile, bool accumulate, Fetch<Scalar> fetch, Scalar* sums) {
+               std::int64_t tile, bool accumulate, Fetch fetch, Scalar* sums) {
   const std::int64_t width = tile * kElements<Scalar>;
   RowsJob<Scalar> job;
-  job.filter_channel = sizes.taps * width;
+  job.fetch = &fetch;
+  job.width = sizes.tile * kElements<Scalar>;
+  job.filter_channel = sizes.taps * job.width;
   job.channel = sizes.rows * sizes.columns;
   job.row = sizes.columns;
-  for (std::int64_t phase = 0; phase < sizes.phases(); ++phase, filters += job.rows * job.taps * width) {
+  for (std::int64_t phase = 0; phase < sizes.phases(); ++phase, filters += job.rows * job.taps * job.width) {
     const std::int64_t phase_h = phase / sizes.w.phases(), phase_w = phase % sizes.w.phases();
     const std::int64_t i1 = at_most(i0 + sizes.block_rows, sizes.h.count(phase_h)), pixels = sizes.w.count(phase_w);
     Scalar* const out = sums + phase * sizes.sums_channel * width;
@@ -291,7 +298,6 @@ void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, 
       for (std::int64_t i = i0; i < i1; ++i) {
         const Scalar* const row = source + c * job.channel + (i * sizes.h.step() + sizes.first_row(phase_h)) * sizes.columns +
                                   sizes.first_column(phase_w);
-        fetch.some();
         for (std::int64_t j = 0, count; j < pixels; j += count) {
           count = even_piece(pixels - j, max_pixels(static_cast<int>(tile)));
           tiles[count - 1](job, row + j * sizes.w.step(), out + ((i - i0) * sizes.pitch + j) * width);
@@ -316,11 +322,25 @@ void run(const Arguments& args) {
   for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
     std::int64_t copied = -1;  // the image in scratch
     for (std::int64_t v = wanted.first, tile; v < wanted.last; v += tile) {
-      tile = even_piece(wanted.last - v, sizes.tile);
+      tile = at_most(sizes.tile - v % sizes.tile, wanted.last - v);
       const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
-      const auto piece = [&](std::int64_t pair, std::int64_t c) {
+      const std::int64_t width = sizes.tile * elements, times = sizes.phases() * sizes.h.count(0) * sizes.held *
+                                                                ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile)));
+      const auto bank = [&](std::int64_t pair) {
         const ConstView& filters = args.in[2 * pair + 1];
-        return Piece<Scalar>{filters.as<Scalar>() + t * filters.strides[0], c, at_most(sizes.held, sizes.in - c), first, count};
+        return filters.as<Scalar>() + t * filters.strides[0];
+      };
+      const auto piece = [&](std::int64_t pair, std::int64_t c) {
+        return Piece<Scalar>{bank(pair), c, at_most(sizes.held, sizes.in - c), first, count};
+      };
+      const auto prepared = [&](std::int64_t pair, std::int64_t c) {
+        return bank(pair) + (v / sizes.tile * sizes.in + c) * sizes.taps * width + v % sizes.tile * elements;
+      };
+      const auto fetch = [&](std::int64_t pair, std::int64_t c) {
+        const std::int64_t row = sizes.taps * sizeof(Scalar), channels = at_most(sizes.held, sizes.in - c);
+        if (is_prepared(args.in[2 * pair + 1])) return Fetch(prepared(pair, c), channels * width * row, 1, 0, times);
+        if (Adjoint) return Fetch(bank(pair) + (c * sizes.out + first) * sizes.taps, count * row, channels, sizes.out * row, times);
+        return Fetch(bank(pair) + (first * sizes.in + c) * sizes.taps, channels * row, count, sizes.in * row, times);
       };
       for (std::int64_t n = 0; n < images; ++n) {
         const Scalar* from[kMaxPairs];
@@ -337,15 +357,14 @@ void run(const Arguments& args) {
         for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
           for (std::int64_t pair = 0; pair < pairs; ++pair)
             for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
-              Scalar* const filters = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
-              const bool once = sizes.held < sizes.in;
-              if (once || (n == 0 && i == 0)) copy_filters<Scalar, Adjoint>(sizes, taps, piece(pair, c), tile, filters);
-              Fetch<Scalar> next;
-              if (const std::int64_t at = c + sizes.held; once && at < sizes.in)
-                next = {sizes, Adjoint, piece(pair, at), sizes.phases() * sizes.h.count(0)};
-              else if (once && pair + 1 < pairs) next = {sizes, Adjoint, piece(pair + 1, 0), sizes.phases() * sizes.h.count(0)};
-              sum_block(sizes, from[pair] + c * sizes.rows * sizes.columns, at_most(sizes.held, sizes.in - c), filters, i, tile,
-                        pair > 0 || c > 0, next, sums);
+              Scalar* const copy = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
+              const bool once = sizes.held < sizes.in, is_there = is_prepared(args.in[2 * pair + 1]);
+              if (!is_there && (once || (n == 0 && i == 0))) copy_filters<Scalar, Adjoint>(sizes, taps, piece(pair, c), copy);
+              Fetch next;
+              if (once && c + sizes.held < sizes.in) next = fetch(pair, c + sizes.held);
+              else if (once && pair + 1 < pairs) next = fetch(pair + 1, 0);
+              sum_block(sizes, from[pair] + c * sizes.rows * sizes.columns, at_most(sizes.held, sizes.in - c),
+                        is_there ? prepared(pair, c) : copy, i, tile, pair > 0 || c > 0, next, sums);
             }
           if (sizes.phases() == 1) {
             const std::int64_t pixels = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
@@ -362,6 +381,48 @@ void run(const Arguments& args) {
   }
 }
 
+/// Filters in the kernel's order.
+template <class Scalar, bool Adjoint>
+void prepare(const Arguments& args) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, n, 1);
+  std::int64_t* const taps = reinterpret_cast<std::int64_t*>(args.scratch);
+  place_taps(sizes, taps);
+  const std::int64_t tile = sizes.tile * n;
+  Scalar* to = args.out[0].as<Scalar>();
+  std::memset(to, 0, args.out[0].dims[0] * sizes.bank(n) * sizeof(Scalar));  // channels that are not there
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
+    for (std::int64_t first = 0; first < sizes.out; first += tile, to += sizes.in * sizes.taps * tile)
+      copy_filters<Scalar, Adjoint>(
+          sizes, taps, {args.in[0].as<Scalar>() + t * args.in[0].strides[0], 0, sizes.in, first, at_most(tile, sizes.out - first)},
+          to);
+}
+
+template <class Scalar, bool Adjoint>
+std::size_t preparing_scratch(const Problem& problem) {
+  const auto& geo = problem.attrs_as<Conv2dGeometry>();
+  return geo.r * geo.s * sizeof(std::int64_t);
+}
+
+template <class Scalar, bool Adjoint>
+constexpr Kernel kPreparing{.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
+                            .name = "channel_lanes_direct",
+                            .isa = kIsa,
+                            .dtype = sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
+                            .lanes = 1,
+                            .declines = nullptr,
+                            .scratch_bytes = preparing_scratch<Scalar, Adjoint>,
+                            .run = prepare<Scalar, Adjoint>};
+
+template <class Scalar, bool Adjoint>
+Prepared prepared(const Problem& problem, std::size_t operand) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const Sizes sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, n, problem.out[0].dims[1]);
+  const std::int64_t numbers = sizes.bank(n);
+  const bool costly = sizes.held < sizes.in && (Adjoint || numbers * static_cast<std::int64_t>(sizeof(Scalar)) <= kSmallBank);
+  return operand % 2 == 1 && costly ? Prepared{&kPreparing<Scalar, Adjoint>, numbers} : Prepared{};
+}
+
 template <class Scalar, bool Adjoint>
 constexpr Kernel entry() {
   return {Adjoint ? "conv2d_grad_input" : "conv2d",
@@ -372,7 +433,9 @@ constexpr Kernel entry() {
           declined<Scalar, Adjoint>,
           scratch_bytes<Scalar, Adjoint>,
           run<Scalar, Adjoint>,
-          parts<Scalar, Adjoint>};
+          parts<Scalar, Adjoint>,
+          false,
+          prepared<Scalar, Adjoint>};
 }
 
 constexpr Kernel kKernels[] = {entry<float, false>(), entry<double, false>(), entry<float, true>(), entry<double, true>()};

@@ -114,6 +114,42 @@ TEST_CASE("a value is transformed once, a constant filter before the first itera
   CHECK(count(plan.iteration(), "winograd_filter_grad") == 2);
 }
 
+TEST_CASE("filters that stay as they are are put in their kernels' order once, to the same bits", "[plan]") {
+  for (const std::int64_t trials : {1, 3})
+    for (const bool shared : {false, true})
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        CAPTURE(trials, shared, dtype == DType::f32);
+        test::Sample sample;
+        Graph& g = sample.graph;
+        const auto bound = [&](Value v) {
+          sample.bindings.emplace_back(g.node(v.id).name, test::random_tensor(v.shape(), sample.bindings.size() + 1, 0.3));
+          return v;
+        };
+        const Value x = bound(g.state("x", {trials, 1, 64, 8, 8}));
+        const Value bank = bound(g.input("w", {shared ? 1 : trials, 64, 64, 3, 3}));
+        const Value w = broadcast_to(bank, {trials, 64, 64, 3, 3});
+        const Value y = conv2d(conv2d(x, w, {.pad = 1}), w, {.pad = 1});
+        sample.spec = {{{"y", y}, {"dx", grad(dot(y, y), std::array{x})[0]}}, {{x, scale(x, 0.5)}}};
+        const Program program = sample.program();
+        std::vector<std::vector<double>> results;
+        for (const bool prepare : {true, false}) {
+          const Plan plan = Plan::compile(program, {.dtype = dtype, .lanes = 1, .force = {{"winograd", "no"}}, .prepare = prepare});
+          std::vector<std::string> first;  // each for two readers
+          for (const Plan::Step& s : plan.setup())
+            if (s.what.find("_filters ") != std::string::npos) first.emplace_back(s.kernel->op);
+          CHECK(first ==
+                (prepare ? std::vector<std::string>{"conv2d_filters", "conv2d_grad_input_filters"} : std::vector<std::string>{}));
+          Workspace work(plan);
+          bind_all(work, sample);
+          for (int run = 0; run < 2; ++run) {
+            work.run();
+            for (const char* name : {"y", "dx"}) results.push_back(work.get(name).to_doubles());
+          }
+        }
+        for (int i = 0; i < 4; ++i) CHECK(results[i] == results[4 + i]);
+      }
+}
+
 TEST_CASE("a weight gradient that is the sum of few pixels is not transformed", "[plan]") {
   const auto layer = [](std::int64_t channels, std::int64_t extent) {
     return kernels::Conv2dGeometry{

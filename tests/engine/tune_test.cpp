@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "engine/core/error.h"
-#include "engine/exec/step_key.h"
 #include "engine/exec/workspace.h"
 #include "tests/engine/compare_tensors.h"
 #include "tests/tested_device.h"
@@ -23,7 +22,7 @@ namespace {
 
 std::map<std::string, std::string> kernels_of(const Plan& plan) {
   std::map<std::string, std::string> map;
-  for (const Plan::Step& s : plan.iteration()) map.emplace(step_key(s), s.kernel->name);
+  for (const Plan::Step& s : plan.iteration()) map.emplace(s.key, s.kernel->name);
   return map;
 }
 

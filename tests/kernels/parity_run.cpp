@@ -167,25 +167,61 @@ std::string describe(const Kernel& k) {
          std::to_string(k.lanes);
 }
 
-/// Whether the kernel gives other bits part by part, the last first, each with scratch full of NaN. `memory`: outputs, scratch.
-static bool differs_in_parts(const Kernel& kernel, Arguments args, std::span<Guarded> memory, std::span<const Output> out) {
+/// Whether the kernel gives other bits in that many calls, the last part first, each with scratch full of NaN.
+static bool differs_in_calls(const Kernel& kernel, Arguments args, std::int64_t calls, std::span<Guarded> outputs,
+                             Guarded& scratch) {
   const std::int64_t parts = kernel.parts != nullptr ? kernel.parts(args) : 1;
-  if (parts == 1 || std::any_of(out.begin(), out.end(), [](const Output& o) { return o.in_place >= 0; })) return false;
   std::vector<std::vector<std::byte>> whole;
-  for (Guarded& m : memory.first(out.size())) {
+  for (Guarded& m : outputs) {
     whole.emplace_back(m.data(), m.data() + m.size());
     m.fill_nan();
   }
-  const std::int64_t calls = std::min<std::int64_t>(parts, 5);
+  args.scratch = scratch.address();
   for (std::int64_t call = calls; call-- > 0;) {
-    memory.back().fill_nan();
+    scratch.fill_nan();
     args.first_part = parts * call / calls;
     args.last_part = parts * (call + 1) / calls;
     kernel.run(args);
   }
-  bool differs = false;
-  for (std::size_t o = 0; o < out.size(); ++o) differs |= std::memcmp(whole[o].data(), memory[o].data(), whole[o].size()) != 0;
-  return differs || std::any_of(memory.begin(), memory.end(), [](Guarded& m) { return !m.zones_intact(); });
+  bool differs = !scratch.zones_intact();
+  for (std::size_t o = 0; o < outputs.size(); ++o)
+    differs |= std::memcmp(whole[o].data(), outputs[o].data(), whole[o].size()) != 0 || !outputs[o].zones_intact();
+  return differs;
+}
+
+static std::int64_t calls_of(const Kernel& kernel, const Problem& problem) {
+  return kernel.parts != nullptr ? std::min<std::int64_t>(kernel.parts(problem), 5) : 1;
+}
+
+/// Whether it gives other bits where operands are prepared, or preparing them writes elsewhere.
+static bool differs_prepared(const Kernel& kernel, Arguments args, std::span<Guarded> outputs) {
+  std::vector<ConstView> in(args.in.begin(), args.in.end());
+  std::vector<Guarded> memory;
+  bool harmless = true;
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const Prepared wanted = kernel.prepared(args, i);
+    if (wanted.by == nullptr) continue;
+    const Place to = place({wanted.numbers}, {}, in[i].dtype, in[i].shared(), 1, in[i].dims[0]);
+    ConstView from = in[i];
+    View made{to.layout};
+    if (from.shared()) from.dims[0] = made.dims[0] = 1;
+    memory.emplace_back(to.bytes());
+    made.data = memory.back().data();
+    Arguments preparing;
+    preparing.attrs = args.attrs;
+    preparing.in = {&from, 1};
+    preparing.out = {&made, 1};
+    Guarded scratch(wanted.by->scratch_bytes != nullptr ? wanted.by->scratch_bytes(preparing) : 0);
+    preparing.scratch = scratch.data();
+    wanted.by->run(preparing);
+    harmless = harmless && scratch.zones_intact() && memory.back().zones_intact();
+    in[i] = {to.layout, made.data};
+  }
+  if (memory.empty()) return false;
+  args.in = in;
+  Guarded scratch(kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(args) : 0);
+  return !harmless || differs_in_calls(kernel, args, 1, outputs, scratch) ||
+         differs_in_calls(kernel, args, calls_of(kernel, args), outputs, scratch);
 }
 
 Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Input> in, std::span<const Output> out,
@@ -260,8 +296,13 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
       outcome.out[o][p * count + e] = get(data, out[o].dtype, offset);
     });
   }
-  if (outcome.fault.empty() && differs_in_parts(kernel, args, std::span(memory).subspan(in.size()), out))
+  const std::span<Guarded> results = std::span(memory).subspan(in.size(), out.size());
+  const bool in_place = std::any_of(out.begin(), out.end(), [](const Output& o) { return o.in_place >= 0; });
+  const std::int64_t calls = in_place ? 1 : calls_of(kernel, args);
+  if (outcome.fault.empty() && calls > 1 && differs_in_calls(kernel, args, calls, results, memory.back()))
     outcome.fault = "what another part wrote, or its own bits";
+  if (outcome.fault.empty() && kernel.prepared != nullptr && differs_prepared(kernel, args, results))
+    outcome.fault = "the bits it has where operands are prepared";
   return outcome;
 }
 

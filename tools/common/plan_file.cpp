@@ -6,7 +6,6 @@
 #include <set>
 
 #include "engine/core/error.h"
-#include "engine/exec/step_key.h"
 #include "models/file.h"
 #include "models/tensor_entry.h"
 #include "tools/common/program.h"
@@ -131,7 +130,7 @@ void require_fit(const std::filesystem::path& path, const PlanFile& file, const 
          fmt::format("tune again, or --lanes {}", file.of.trials));
   std::set<std::string> steps;
   for (const auto list : {plan.setup(), plan.iteration()})
-    for (const Plan::Step& s : list) steps.insert(step_key(s));
+    for (const Plan::Step& s : list) steps.insert(s.key);
   for (const auto& [step, kernel] : file.choices)
     if (!steps.contains(step))
       throw UsageError(fmt::format("{}: made for {}, this run has no step {}\n  hint: {}", path.string(), in_quotes(file.model),

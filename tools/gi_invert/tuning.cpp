@@ -28,7 +28,9 @@ void tune_to_file(const Settings& s, const Plan& plan, Device* device, const std
 
 inversion::AttackRun prepared_run(const inversion::Problem& problem, const Settings& s, inversion::RunOptions options) {
   if (const std::string& path = s.kernels_file(); !path.empty()) {
-    const inversion::AttackRun run(problem, s.attack, options);
+    inversion::RunOptions plain = options;
+    plain.prepare = false;
+    const inversion::AttackRun run(problem, s.attack, plain);
     if (!s.tune.empty()) tune_to_file(s, run.plan(), options.device, options.stop);
     PlanFile file = read_plan_file(path);
     require_fit(path, file, run.plan(), options.device);
