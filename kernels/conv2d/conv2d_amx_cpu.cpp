@@ -6,7 +6,8 @@
 // conv2d_grad_weight: sums over positions. g is put into the slab's positions, zero between rows, and turned to pairs of positions
 // by output channels; a tile of x is 32 neighbouring positions of 16 input channels, where the tap says.
 //
-// Filters are split anew in every call: for images of few positions that is the most of its time.
+// Splitting filters is the most of the time for images of few positions: those that stay as they are in all iterations are split
+// once.
 #include "kernels/common/amx.h"
 #include "kernels/common/families.h"
 #include "kernels/conv2d/conv2d.h"
@@ -49,6 +50,9 @@ struct AmxGather : Gather {
     phase_sums = ceil_div(out, kAmxRows) * kAmxRows * sums_channel;
     if (block_rows == h.count(0)) images = even_piece(batch, kBytes / (image_bytes() + sums_bytes()));
   }
+  /// Of the halves of a part's filters for 32 source channels, and how many of them a bank has.
+  std::int64_t filter_bytes() const { return 2 * kRows * tap_bytes; }
+  std::int64_t filter_pieces() const { return ceil_div(out, kRows) * chunks; }
   std::int64_t image_bytes() const { return chunks * kPairs * plane; }
   std::int64_t sums_bytes() const { return phases() * phase_sums * kLane; }
 };
@@ -60,7 +64,7 @@ struct GatherPlaces {
       : two(aligned(g.tap_count() * sizeof(AmxStep))),
         slab(two + aligned(2 * g.plane + g.overrun)),
         filters(slab + 2 * aligned(g.images * g.image_bytes() + g.overrun)),
-        sums(filters + 2 * kRows * g.tap_bytes),
+        sums(filters + g.filter_bytes()),
         end(sums + g.images * g.sums_bytes() + kVectorBytes) {}
 };
 
@@ -74,6 +78,8 @@ std::int64_t gather_parts(const Problem& problem) {
   const auto& geo = problem.attrs_as<Conv2dGeometry>();
   return ceil_div(Adjoint ? geo.c : geo.k, kRows);
 }
+
+bool is_split(const ConstView& filters) { return filters.rank == 2; }
 
 /// The steps of all phases, one phase after the other.
 void write_steps(const AmxGather& g, AmxStep* steps) {
@@ -122,6 +128,39 @@ void split_filters(const AmxGather& g, const float* filters, std::int64_t k, std
   std::memset(to.lo + rows * g.tap_bytes, 0, missing);
 }
 
+/// Into the second cache.
+void fetch(const std::byte* from, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+}
+
+/// A bank's halves, [part][32 source channels]: what split_filters gives for each.
+template <bool Adjoint>
+void split_bank(const Arguments& args) {
+  const AmxGather g(args.attrs_as<Conv2dGeometry>(), Adjoint, 1);
+  std::byte* to = reinterpret_cast<std::byte*>(args.out[0].as<float>());
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
+    for (std::int64_t k = 0; k < g.out; k += kRows)
+      for (std::int64_t chunk = 0; chunk < g.chunks; ++chunk, to += g.filter_bytes())
+        split_filters(g, args.in[0].as<float>() + t * args.in[0].strides[0], k, at_most(kRows, g.out - k), chunk * kAmxTerms,
+                      {to, to + kRows * g.tap_bytes});
+}
+
+template <bool Adjoint>
+constexpr Kernel kSplitBank{.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
+                            .name = "amx_bf16x3",
+                            .isa = kIsa,
+                            .dtype = DType::f32,
+                            .lanes = 1,
+                            .declines = nullptr,
+                            .scratch_bytes = nullptr,
+                            .run = split_bank<Adjoint>};
+
+template <bool Adjoint>
+Prepared prepared(const Problem& problem, std::size_t operand) {
+  const AmxGather g(problem.attrs_as<Conv2dGeometry>(), Adjoint, 1);
+  return operand % 2 == 0 ? Prepared{} : Prepared{&kSplitBank<Adjoint>, g.filter_pieces() * g.filter_bytes() / kLane};
+}
+
 template <bool Adjoint>
 void gather_run(const Arguments& args) {
   const std::int64_t trials = args.out[0].dims[0], batch = args.out[0].dims[1];
@@ -132,14 +171,13 @@ void gather_run(const Arguments& args) {
   float* const sums = reinterpret_cast<float*>(args.scratch + places.sums);
   const std::int64_t slab_bytes = (places.filters - places.slab) / 2;
   const Halves slab{args.scratch + places.slab, args.scratch + places.slab + slab_bytes};
-  const Halves bank{args.scratch + places.filters, args.scratch + places.filters + kRows * g.tap_bytes};
+  std::byte* const bank = args.scratch + places.filters;
   const std::int64_t behind = g.images * g.image_bytes();
   std::memset(slab.hi + behind, 0, slab_bytes - behind);
   std::memset(slab.lo + behind, 0, slab_bytes - behind);
   write_steps(g, steps);
   const AmxTiles tiles;
   AmxJob job;
-  job.a_hi = bank.hi, job.a_lo = bank.lo;
   job.a_row = g.tap_bytes;
   job.a_tile = kAmxRows * g.tap_bytes;
   job.b_row = g.plane;
@@ -159,7 +197,15 @@ void gather_run(const Arguments& args) {
           for (std::int64_t k = wanted.first; k < wanted.last; k += kRows) {
             const std::int64_t channels = at_most(kRows, wanted.last - k);
             for (std::int64_t chunk = 0; chunk < g.chunks; ++chunk) {
-              split_filters(g, filters.as<float>() + t * filters.strides[0], k, channels, chunk * kAmxTerms, bank);
+              const float* const first_filter = filters.as<float>() + t * filters.strides[0];
+              const std::byte* halves = bank;
+              if (is_split(filters)) {
+                halves = reinterpret_cast<const std::byte*>(first_filter) + (k / kRows * g.chunks + chunk) * g.filter_bytes();
+                fetch(halves + g.filter_bytes(), g.filter_bytes());  // what is read next, mostly
+              } else {
+                split_filters(g, first_filter, k, channels, chunk * kAmxTerms, {bank, bank + kRows * g.tap_bytes});
+              }
+              job.a_hi = halves, job.a_lo = halves + kRows * g.tap_bytes;
               job.accumulate = pair > 0 || chunk > 0;
               for (std::int64_t m = 0; m < images; ++m) {
                 const Halves from = slab + m * g.image_bytes() + chunk * kPairs * g.plane;
@@ -302,14 +348,14 @@ void correlate_run(const Arguments& args) {
 }
 
 constexpr Kernel entry(const char* op, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&),
-                       std::int64_t (*parts)(const Problem&)) {
-  return {op, "amx_bf16x3", kIsa, DType::f32, 1, declined, scratch, run, parts, true};
+                       std::int64_t (*parts)(const Problem&), Prepared (*prepared)(const Problem&, std::size_t)) {
+  return {op, "amx_bf16x3", kIsa, DType::f32, 1, declined, scratch, run, parts, true, prepared};
 }
 
 constexpr Kernel kKernels[] = {
-    entry("conv2d", gather_scratch<false>, gather_run<false>, gather_parts<false>),
-    entry("conv2d_grad_input", gather_scratch<true>, gather_run<true>, gather_parts<true>),
-    entry("conv2d_grad_weight", correlate_scratch, correlate_run, correlate_parts),
+    entry("conv2d", gather_scratch<false>, gather_run<false>, gather_parts<false>, prepared<false>),
+    entry("conv2d_grad_input", gather_scratch<true>, gather_run<true>, gather_parts<true>, prepared<true>),
+    entry("conv2d_grad_weight", correlate_scratch, correlate_run, correlate_parts, nullptr),
 };
 
 }  // namespace
