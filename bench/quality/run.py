@@ -4,7 +4,12 @@
     bench/quality/run.py --output quality [--only lenetzhu ...] [--gi build/release/bin/gi_invert]
 
 Every run of gi_invert has its own folder under OUTPUT/runs; a finished one is kept, a killed one is resumed, so the same command
-goes on where it stopped. OUTPUT/quality.md and OUTPUT/quality.json, written after every run, hold whatever is finished. Exit
+goes on where it stopped. --impl runs it with other kernels, and --against OTHER pairs its images with those of a run in another folder:
+
+    bench/quality/run.py --output f32 --only resnet20-trained --seeds 1 2 3 4
+    bench/quality/run.py --output bf16x3 --only resnet20-trained --seeds 1 2 3 4 --impl products=bf16x3 --against f32
+
+OUTPUT/quality.md and OUTPUT/quality.json, written after every run, hold whatever is finished. Exit
 code 1: a mean below what is required. Data: GI_DATA, or ../shared/data beside the repository.
 """
 import argparse
@@ -70,6 +75,8 @@ class Protocol:
                    "--model", experiment["model"], "--normalization", experiment.get("normalization", "cifar10"), "--mode", "eval",
                    "--lr", "0.1", "--tv", experiment["tv"], "--steps", str(experiment["steps"]), "--restarts", "1",
                    "--seed", str(seed), "--output", str(folder)]
+        if self.options.impl:
+            command += ["--impl", self.options.impl]
         if experiment["weights"]:
             command += ["--weights", str(self.data / experiment["weights"])]
         else:
@@ -108,8 +115,11 @@ class Protocol:
             raise SystemExit(f"quality: {report} tells of {len(content['images'])} images, expected {len(experiment['images'])}")
         return content
 
-    def peer(self, experiment):
-        peer = experiment.get("peer")
+    def peer(self, name):
+        if self.options.against:
+            other = json.loads((self.options.against / "quality.json").read_text())[name]
+            return {int(image): value for image, value in other["psnr_by_image"].items()}
+        peer = EXPERIMENTS[name].get("peer")
         if isinstance(peer, str):
             with open(self.data / peer, newline="") as file:
                 return {int(row["image"]): float(row["psnr_db"]) for row in csv.DictReader(file)}
@@ -174,7 +184,15 @@ def main():
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--gi", type=pathlib.Path, default=ROOT / "build/release/bin/gi_invert")
     parser.add_argument("--threads", type=int, default=0, help="default: gi_invert's")
+    parser.add_argument("--seeds", type=int, nargs="+", help="instead of each experiment's own")
+    parser.add_argument("--impl", help="gi_invert's option of that name")
+    parser.add_argument("--against", type=pathlib.Path, help="another run's folder, instead of the authors' program")
     options = parser.parse_args()
+    for name in options.only:
+        experiment = EXPERIMENTS[name]
+        experiment["seeds"] = options.seeds or experiment["seeds"]
+        if options.against:
+            experiment["beside"] = f"the run in {options.against}"
     data = pathlib.Path(os.environ.get("GI_DATA") or ROOT / "../shared/data").resolve()
     if not (data / "cifar10/labels.csv").exists():
         raise SystemExit(f"quality: no {data}/cifar10; set GI_DATA")
@@ -184,7 +202,7 @@ def main():
             if name not in options.only and not protocol.completed(name, seed):
                 continue
             reports.setdefault(name, {})[seed] = protocol.run(name, seed)
-            results[name] = summarise(EXPERIMENTS[name], reports[name], protocol.peer(EXPERIMENTS[name]))
+            results[name] = summarise(EXPERIMENTS[name], reports[name], protocol.peer(name))
             (options.output / "quality.json").write_text(json.dumps(results, indent=1) + "\n")
             (options.output / "quality.md").write_text(table(results))
     print(table(results))
