@@ -16,8 +16,8 @@ struct Costs {
   // windows.
   double images = 4, filters = 2;
   double block = 0;  ///< numbers of a block's windows, of one image
-  // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, which is
-  // split each time. 0: none.
+  // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, as if it
+  // were split each time. 0: none.
   double tiles = 0, split = 0;
 };
 // Measured step by step as `gi_invert --profile` does, with --impl winograd=no and =4, every instruction set on the same machine:
