@@ -44,7 +44,7 @@ TEST_CASE("a plan file gives back the choices it was written with", "[plan_file]
   const test::TemporaryFolder folder;
   const std::filesystem::path path = folder / "tuned.json";
   Graph g;
-  const Program program = small_program(g, 7);
+  const Program program = small_program(g, 6);
   const Plan plan = Plan::compile(program);
   Tuning tuning = tune(plan, nullptr);
   REQUIRE(tuning.steps.size() == 1);
@@ -64,7 +64,7 @@ TEST_CASE("a plan file for something else is refused, with both sides", "[plan_f
   const test::TemporaryFolder folder;
   const std::filesystem::path path = folder / "tuned.json";
   Graph g, other;
-  const Plan plan = Plan::compile(small_program(g, 7));
+  const Plan plan = Plan::compile(small_program(g, 6));
   write_plan_file(path, tuned_for(plan, nullptr), "small", tune(plan, nullptr));
   const PlanFile file = read_plan_file(path);
   const auto refused = [&](auto change, const std::vector<std::string>& words) {
@@ -77,16 +77,16 @@ TEST_CASE("a plan file for something else is refused, with both sides", "[plan_f
   refused([](TunedFor& of) { of.isa = "mmx"; }, {"made for instruction set \"mmx\", this run has \"" + file.of.isa + "\""});
   refused([](TunedFor& of) { of.dtype = "f64"; }, {"made for dtype \"f64\", this run has \"f32\""});
   refused([](TunedFor& of) { of.trials = 7; }, {"made for trials side by side: \"7\", this run has \"1\"", "--lanes 7"});
-  const Plan larger = Plan::compile(small_program(other, 6));
+  const Plan larger = Plan::compile(small_program(other, 5));
   CHECK_THROWS_WITH(require_fit(path, file, larger, nullptr),
-                    Contains("made for \"small\", this run has no step \"conv2d_grad_weight f32 x1 (3 64 7 7 3 3 7 7"));
+                    Contains("made for \"small\", this run has no step \"conv2d_grad_weight f32 x1 (3 64 6 6 3 3 6 6"));
 }
 
 TEST_CASE("what is no plan file is said to be none", "[plan_file]") {
   const test::TemporaryFolder folder;
   const std::filesystem::path path = folder / "tuned.json";
   Graph g;
-  const Plan plan = Plan::compile(small_program(g, 7));
+  const Plan plan = Plan::compile(small_program(g, 6));
   write_plan_file(path, tuned_for(plan, nullptr), "small", tune(plan, nullptr));
   const std::string text = content(path);
   const auto refused = [&](const std::string& bad, const std::string& message) {
