@@ -8,6 +8,7 @@
 
 #include "engine/core/error.h"
 #include "engine/exec/interpreter.h"
+#include "engine/exec/tune.h"
 #include "engine/exec/winograd_choice.h"
 #include "engine/exec/workspace.h"
 #include "engine/graph/op_def.h"
@@ -139,6 +140,7 @@ TEST_CASE("filters that stay as they are are put in their kernels' order once, t
             if (s.what.find("_filters ") != std::string::npos) first.emplace_back(s.kernel->op);
           CHECK(first ==
                 (prepare ? std::vector<std::string>{"conv2d_filters", "conv2d_grad_input_filters"} : std::vector<std::string>{}));
+          if (prepare) CHECK_THROWS_WITH(tune(plan, nullptr), Catch::Contains("operands are prepared for one kernel"));
           Workspace work(plan);
           bind_all(work, sample);
           for (int run = 0; run < 2; ++run) {
