@@ -7,10 +7,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "bench/population.h"
 #include "engine/core/error.h"
 #include "engine/device/cuda_device.h"
+#include "engine/exec/winograd_choice.h"
 
 namespace {
 
@@ -91,8 +93,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", options.device_name, "where it runs: the CPU, or the first CUDA device")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--winograd", options.winograd, "minimal filtering of 3x3 convolutions: no, 2, 4; default: where it pays")
-      ->check(CLI::IsMember({"no", "2", "4"}));
+  app.add_option("--winograd", options.winograd, "minimal filtering of 3x3 convolutions; default: where it pays")
+      ->check(CLI::IsMember(std::vector<std::string>(gi::kWinogradChoices.begin(), gi::kWinogradChoices.end())));
   app.add_option("--products", options.products, "of f32, where there are kernels that do them so: tf32 on a CUDA device, bf16x3");
   app.add_option("--trials", options.trials, "size of the population")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option(

@@ -8,7 +8,7 @@ namespace {
 
 /// Of one thread, f32, averages over the layers of ConvNet64 (one trial) and ResNet20 (a pack of trials).
 struct Costs {
-  double direct, product;  ///< GFLOP/s of direct convolutions, and of the products between transforms, but for
+  double direct, product;  ///< GFLOP/s of direct convolutions, and of the products between transforms that are steps, but for
   double stream;           ///< ns a number of a transformed filter bank and product: they come from beyond the second cache
   double image, filter;    ///< ns a number of the products that an image, a filter is transformed to or from
   // In an iteration a layer has seven convolutions. One trial's share what they transform: on either side two values to products
@@ -16,29 +16,41 @@ struct Costs {
   // windows.
   double images = 4, filters = 2;
   double block = 0;  ///< numbers of a block's windows, of one image
+  // Within the convolutions of one trial: GFLOP/s of products, ns a number of the products of an image, of a filter, and of one
+  // that a weight gradient makes; and ns a number of the filters of a direct convolution. 0: not so.
+  struct {
+    double product = 0, image = 0, filter = 0, result = 0, direct_filter = 0;
+  } within = {};
   // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, as if it
   // were split each time. 0: none.
   double tiles = 0, split = 0;
 };
-// Measured step by step as `gi_invert --profile` does, with --impl winograd=no and =4, every instruction set on the same machine:
-// one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). The blocks are kWindowBytes of
+// Measured step by step as `gi_invert --profile` does, with --impl winograd=no, =4 and =within4, every instruction set on the same
+// machine: one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). The blocks are kWindowBytes of
 // kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
-constexpr Costs kSingle[] = {{31, 28, 0.06, 1.01, 0.71}, {82, 80, 0.06, 0.65, 0.41}, {163, 170, 0.06, 0.56, 0.33}};
+constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.4, 0.65, 0.05}},
+                             {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.19, 0.25, 0.2}},
+                             {163, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.24, 0.105, 0.2, 0.2}}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
+// Bytes of a block's transformed windows, and of transformed filters that stay: kernels/conv2d/conv2d_channels_winograd_cpu.cpp.
+constexpr std::int64_t kWindowBytes = 600 << 10, kHeldBytes = 640 << 10;
 
 // One trial, with direct convolutions from three products of bf16. Measured on an Intel Xeon (Emerald Rapids), likewise.
-constexpr Costs kSingleBf16x3{125, 140, 0.15, 0.45, 0.35, 4, 2, 0, 380, 0.3};
+constexpr Costs kSingleBf16x3{125, 140, 0.15, 0.45, 0.35, 4, 2, 0, {}, 380, 0.3};
 
 /// Transforms must win by more than the table is worth.
 constexpr double kMargin = 0.9;
 
 constexpr double kConvolutions = 7;
 
+std::int64_t whole(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
 /// One of the seven convolutions.
 double direct_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images) {
-  if (costs.tiles == 0 || std::min(geo.c, geo.k) < 16) return 2 * static_cast<double>(geo.macs() * images) / costs.direct;
-  const auto whole = [](std::int64_t n, std::int64_t tile) { return (n + tile - 1) / tile * tile; };
+  if (costs.tiles == 0 || std::min(geo.c, geo.k) < 16)
+    return 2 * static_cast<double>(geo.macs() * images) / costs.direct +
+           costs.within.direct_filter * static_cast<double>(geo.k * geo.c * geo.r * geo.s);
   const std::int64_t positions = images * whole(geo.p * (geo.q + geo.s - 1), 16);
   const std::int64_t products = whole(geo.k, 16) * whole(geo.c, 32) * geo.r * geo.s * positions;
   return 2 * static_cast<double>(products) / costs.tiles + costs.split * static_cast<double>(geo.k * geo.c * geo.r * geo.s);
@@ -60,34 +72,63 @@ WinogradNs winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, s
           costs.filters * blocks * numbers(geo.k * geo.c) * costs.filter};
 }
 
+struct WithinNs {
+  double convolution, grad_weight;
+};
+
+/// Of one trial, within a kernel that has `lanes` channels in its lanes.
+WithinNs within_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::int64_t images, std::int64_t tile,
+                   std::int64_t lanes) {
+  const std::int64_t places = (tile + 2) * (tile + 2), tiles_h = (geo.p + tile - 1) / tile, tiles_w = (geo.q + tile - 1) / tile;
+  const std::int64_t c = whole(geo.c, lanes), k = whole(geo.k, lanes), tiles = images * tiles_h * tiles_w, bank = places * c * k;
+  constexpr auto kNumber = static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t rows = std::clamp<std::int64_t>(kWindowBytes / (places * std::max(c, k) * tiles_w * kNumber), 1, tiles_h);
+  const std::int64_t blocks = bank * kNumber <= kHeldBytes ? 1 : images * ((tiles_h + rows - 1) / rows);
+  const auto& [product, image, filter, result, direct_filter] = costs.within;
+  const double common = static_cast<double>(bank * tiles) * 2 / product + image * static_cast<double>(places * (c + k) * tiles);
+  return {common + filter * static_cast<double>(blocks * bank), common + result * static_cast<double>(bank)};
+}
+
 }  // namespace
 
 passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std::int64_t lanes, std::string_view products) {
+  using passes::WinogradWay;
   // One trial has tiles in its lanes: whole vectors of them.
-  passes::WinogradRule rule{.tile = {}, .column_multiple = kernels::pack_lanes(isa), .within_kernels = lanes != 1};
+  passes::WinogradRule rule{.way = {}, .grad_weight = {}, .column_multiple = kernels::pack_lanes(isa)};
+  const bool packs = lanes != 1;
   if (!asked.empty()) {
-    const std::int64_t tile = asked == "2" ? 2 : asked == "4" ? 4 : 0;
-    rule.tile = [tile](const kernels::Conv2dGeometry&, std::int64_t) { return tile; };
-    rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, std::int64_t) { return true; };
+    const bool within = packs || asked.starts_with("within");
+    const std::int64_t tile = asked == "no" ? 0 : asked.back() - '0';
+    rule.way = [=](const kernels::Conv2dGeometry&, std::int64_t) { return WinogradWay{tile, within}; };
+    rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, WinogradWay) { return true; };
     return rule;
   }
-  const bool bf16x3 = lanes == 1 && products == "bf16x3";
-  const Costs& costs = bf16x3 ? kSingleBf16x3 : (lanes == 1 ? kSingle : kPacks)[static_cast<int>(isa)];
-  const std::int64_t multiple = lanes == 1 ? rule.column_multiple : 1;
-  rule.tile = [&costs, multiple](const kernels::Conv2dGeometry& geo, std::int64_t images) {
-    std::int64_t best = 0;
+  const bool bf16x3 = !packs && products == "bf16x3";
+  const Costs& costs = bf16x3 ? kSingleBf16x3 : (packs ? kPacks : kSingle)[static_cast<int>(isa)];
+  const std::int64_t multiple = packs ? 1 : rule.column_multiple;
+  const std::int64_t lanes_of_one = kernels::pack_lanes(isa);
+  const bool may_be_within = costs.within.product > 0;
+  rule.way = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images) {
+    WinogradWay best;
     double least = kMargin * kConvolutions * direct_ns(costs, geo, images);
+    const auto offer = [&](WinogradWay way, double ns) {
+      if (ns < least) best = way, least = ns;
+    };
     for (const std::int64_t tile : {2, 4}) {
       const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
-      if (const double all = kConvolutions * ns.product + ns.images + ns.filters; all < least) best = tile, least = all;
+      offer({tile, packs}, kConvolutions * ns.product + ns.images + ns.filters);
+      if (!may_be_within) continue;
+      const WithinNs within = within_ns(costs, geo, images, tile, lanes_of_one);
+      offer({tile, true}, (kConvolutions - 1) * within.convolution + within.grad_weight);
     }
     return best;
   };
-  // What the weight gradient reads is there for the others. In packs each convolution does everything itself, like the others.
-  rule.grad_weight = [&costs, multiple, within = rule.within_kernels](const kernels::Conv2dGeometry& geo, std::int64_t images,
-                                                                      std::int64_t tile) {
-    const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
-    return within || ns.product + ns.filters / costs.filters < kMargin * direct_ns(costs, geo, images);
+  // What the weight gradient reads is there for the others, but within kernels. In packs they all go the same way.
+  rule.grad_weight = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images, WinogradWay way) {
+    const double direct = kMargin * direct_ns(costs, geo, images);
+    if (way.within_kernel) return packs || within_ns(costs, geo, images, way.tile, lanes_of_one).grad_weight < direct;
+    const WinogradNs ns = winograd_ns(costs, geo, images, way.tile, multiple);
+    return ns.product + ns.filters / costs.filters < direct;
   };
   return rule;
 }

@@ -22,6 +22,8 @@ struct Table {
     add(batchnorm_kernels());
     add(conv2d_amx_kernels());
     add(conv2d_winograd_kernels());
+    add(conv2d_channels_winograd_kernels());
+    add(conv2d_correlate_winograd_kernels());
     add(conv2d_lanes_kernels());
     add(conv2d_patches_kernels());
     add(conv2d_channels_kernels());

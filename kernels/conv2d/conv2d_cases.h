@@ -69,6 +69,8 @@ inline std::vector<Case> conv2d_cases() {
       {"F(2x2), 64 to 64 channels at 8x8", 1, 64, 64, 8,  8,  3, 3, 1, 1,  1, 1,  1, 2},
       {"F(4x4), 64 to 48 channels at 8x8", 3, 64, 48, 8,  8,  3, 3, 1, 1,  1, 1,  1, 4},
       {"F(4x4), 16 to 20 channels at 32x32", 1, 16, 20, 32, 32, 3, 3, 1, 1,  1, 1,  1, 4},
+      {"F(4x4), 128 to 3 channels at 32x32", 1, 128, 3, 32, 32, 3, 3, 1, 1,  1, 1,  1, 4},
+      {"F(4x4), 40 to 128 channels, batch 2", 2, 40, 128, 5, 6, 3, 3, 1, 1,  1, 1,  1, 4},
   };
   // clang-format on
   std::vector<Case> cases;

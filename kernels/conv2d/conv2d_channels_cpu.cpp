@@ -1,14 +1,15 @@
 // conv2d and conv2d_grad_input of single trials with output channels in the lanes.
 //
-// Filters are transposed to [input channel][tap][output channel], a tile of output channels at a time, and give the vectors; the
-// padded source gives the scalars, from where stride and tap say. So no place in a vector is wasted on a halo and no load straddles
-// cache lines, however narrow or strided the image. What it costs is the transposing, which pays from some tens of pixels on;
-// filters that stay as they are in all iterations are transposed once, where that is much beside the work.
+// Transposed filters (conv2d_channels.h) give the vectors, the padded source gives the scalars, from where stride and tap say. So
+// no place in a vector is wasted on a halo and no load straddles cache lines, however narrow or strided the image. What it costs is
+// the transposing, which pays from some tens of pixels on; filters that stay as they are in all iterations are transposed once,
+// where that is much beside the work.
 //
 // conv2d_grad_input is the same with taps backwards; under a stride its outputs fall into phases (conv2d_axis.h), each with filters
 // of fewer taps.
 #include "kernels/common/families.h"
 #include "kernels/conv2d/conv2d_axis.h"
+#include "kernels/conv2d/conv2d_channels.h"
 #include "kernels/conv2d/conv2d_padded.h"
 #include "kernels/conv2d/conv2d_rows.h"
 
@@ -21,140 +22,21 @@ constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a bloc
 constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
 constexpr std::int64_t kSmallBank = 1 << 20;     // bytes of filters that take a second place without anybody noticing
 constexpr std::int64_t kMaxPairs = 2;
-constexpr int kMaxVectors = 4;  // of output channels in a register tile
-
-/// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
-constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
-
-/// Fetches rows into the caches little by little: they are too far apart, and too many, for the processor to foresee them.
-class Fetch {
- public:
-  Fetch() = default;
-  /// Within `times` calls of some().
-  Fetch(const void* first, std::int64_t row_bytes, std::int64_t rows, std::int64_t step_bytes, std::int64_t times)
-      : line_(static_cast<const std::byte*>(first)),
-        lines_(ceil_div(row_bytes, kLine) + 1),
-        rows_(rows),
-        step_(step_bytes - lines_ * kLine),
-        each_(ceil_div(rows_ * lines_, times)) {}
-  [[gnu::always_inline]] void some() {
-    for (std::int64_t i = 0; i < each_ && rows_ > 0; ++i, line_ += kLine) {
-      __builtin_prefetch(line_, 0, 2);
-      if (++done_ == lines_) done_ = 0, --rows_, line_ += step_;
-    }
-  }
-
- private:
-  static constexpr std::int64_t kLine = 64;
-  const std::byte* line_ = nullptr;
-  std::int64_t lines_ = 0, rows_ = 0, step_ = 0, each_ = 0, done_ = 0;
-};
-
-/// What a register tile adds up: input channels, and the filter rows that meet.
-template <class Scalar>
-struct RowsJob {
-  const Scalar* filters;
-  std::int64_t channels, rows, taps;   ///< taps in a row
-  std::int64_t width, filter_channel;  ///< numbers of filters from tap to tap, and from channel to channel
-  std::int64_t channel, row;           ///< of pixels likewise, and from row to row
-  bool accumulate;
-  Fetch* fetch;  ///< beside every channel, a little
-};
-
-/// sums[k][q] (+)= sum over channels, rows and taps of pixels[channel][row][k * Step + tap] * filters[channel][row][tap][q], for K
-/// pixels and Q vectors. S taps in a row, or job.taps where S is 0: what is known here costs no instructions, and those that move
-/// pointers take turns from the products.
-template <class Scalar, int S, int Step, int Q, int K>
-void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
-  using V = Vector<Scalar>;
-  constexpr std::int64_t n = kElements<Scalar>;
-  V sum[K][Q] = {};
-  if (job.accumulate) {
-#pragma GCC unroll 32
-    for (int k = 0; k < K; ++k)
-#pragma GCC unroll 4
-      for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(sums + (k * Q + q) * n);
-  }
-  const std::int64_t taps = S == 0 ? job.taps : S, rows = job.rows, row_step = job.row, channel_step = job.channel;
-  const std::int64_t width = job.width, filter_step = job.filter_channel - rows * taps * width, channels = job.channels;
-  const Scalar* filter = job.filters;
-  for (std::int64_t c = 0; c < channels; ++c, pixels += channel_step, filter += filter_step) {
-    job.fetch->some();
-    const Scalar* row = pixels;
-    for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
-#pragma GCC unroll 3
-      for (std::int64_t s = 0; s < taps; ++s, filter += width) {
-        V a[Q];
-#pragma GCC unroll 4
-        for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
-#pragma GCC unroll 32
-        for (int k = 0; k < K; ++k) {
-          const V b = broadcast<Scalar>(row[k * Step + s]);
-#pragma GCC unroll 4
-          for (int q = 0; q < Q; ++q) sum[k][q] += b * a[q];
-        }
-      }
-    }
-  }
-#pragma GCC unroll 32
-  for (int k = 0; k < K; ++k)
-#pragma GCC unroll 4
-    for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(sums + (k * Q + q) * n) = sum[k][q];
-}
-
-template <class Scalar>
-using AddRows = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
-
-/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors.
-template <class Scalar, int S, int Step>
-struct Tiles {
-  AddRows<Scalar> entries[kMaxVectors][max_pixels(1)] = {};
-
-  template <int Q, int K>
-  constexpr void fill() {
-    entries[Q - 1][K - 1] = add_rows<Scalar, S, Step, Q, K>;
-    if constexpr (K > 1) fill<Q, K - 1>();
-    else if constexpr (Q > 1) fill<Q - 1, max_pixels(Q - 1)>();
-  }
-  constexpr Tiles() { fill<kMaxVectors, max_pixels(kMaxVectors)>(); }
-};
-
-template <class Scalar, int S, int Step>
-constexpr Tiles<Scalar, S, Step> kTiles;
-
-/// The tiles for rows of that many taps, and pixels that far apart.
-template <class Scalar>
-const AddRows<Scalar> (&tiles_of(std::int64_t taps, std::int64_t step))[kMaxVectors][max_pixels(1)] {
-  if (step == 2)
-    return taps == 3 ? kTiles<Scalar, 3, 2>.entries : taps == 1 ? kTiles<Scalar, 1, 2>.entries : kTiles<Scalar, 0, 2>.entries;
-  if (taps == 1) return kTiles<Scalar, 1, 1>.entries;
-  if (taps == 2) return kTiles<Scalar, 2, 1>.entries;
-  return taps == 3 ? kTiles<Scalar, 3, 1>.entries : kTiles<Scalar, 0, 1>.entries;
-}
-
-struct Sizes {
+struct Sizes : FilterOrder {
   ConvAxis h, w;
-  std::int64_t in, out;
-  std::int64_t taps;
   bool in_place;                          ///< whether the source has no halo and is read where it lies
   std::int64_t rows, columns;             ///< of the source with its halo
-  std::int64_t vectors;                   ///< of output channels
-  std::int64_t tile;                      ///< vectors at a time, of every bank the same
   std::int64_t pitch, block_rows;         ///< of the sums
   std::int64_t sums_channel, phase_sums;  ///< of a phase of the results, by channels
   std::int64_t held;                      ///< input channels whose filters are in the other order at a time
 
   Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements, std::int64_t images)
-      : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
+      : FilterOrder(adjoint ? geo.k : geo.c, adjoint ? geo.c : geo.k, geo.r * geo.s, elements, kMaxVectors),
+        h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
         w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
-        in(adjoint ? geo.k : geo.c),
-        out(adjoint ? geo.c : geo.k),
-        taps(geo.r * geo.s),
         in_place(h.lowest() == 0 && w.lowest() == 0 && h.window(h.count(0)) <= h.source && w.window(w.count(0)) <= w.source),
         rows(in_place ? h.source : h.window(h.count(0))),
         columns(in_place ? w.source : w.window(w.count(0))),
-        vectors(ceil_div(out, elements)),
-        tile(even_piece(vectors, kMaxVectors)),
         pitch(w.count(0)),
         block_rows(even_piece(h.count(0), kSumBytes / (phases() * pitch * tile * kVectorBytes))),
         sums_channel(ceil_div(block_rows * pitch, elements) * elements),
@@ -162,8 +44,6 @@ struct Sizes {
         // All where there are more pixels to come that meet them.
         held(images > 1 || block_rows < h.count(0) ? in : chunk(taps, tile)) {}
   std::int64_t phases() const { return h.phases() * w.phases(); }
-  /// Numbers of a bank in the kernel's order: [tile][input channel][place of tap][tile's channels].
-  std::int64_t bank(std::int64_t elements) const { return ceil_div(vectors, tile) * in * taps * tile * elements; }
   /// Rows and columns of the padded source that a phase's first output reads no tap at.
   std::int64_t first_row(std::int64_t phase) const { return first(h, phase); }
   std::int64_t first_column(std::int64_t phase) const { return first(w, phase); }
@@ -194,8 +74,6 @@ struct Scratch {
         phases(sums + sizes.phases() * sizes.sums_channel * sizes.tile * kVectorBytes),
         end(phases + (sizes.phases() > 1 ? sizes.phases() * sizes.phase_sums * sizeof(Scalar) + kVectorBytes : 0)) {}
 };
-
-bool is_prepared(const ConstView& filters) { return filters.rank == 2; }
 
 template <class Scalar, bool Adjoint>
 std::size_t scratch_bytes(const Problem& problem) {
@@ -233,39 +111,6 @@ inline void place_taps(const Sizes& sizes, std::int64_t* places) {
       const std::int64_t tap = sizes.h.adjoint ? sizes.taps - 1 - i : i, r = tap / sizes.w.filter, s = tap % sizes.w.filter;
       if (sizes.h.phase(r) * sizes.w.phases() + sizes.w.phase(s) == phase) places[tap] = place++;
     }
-}
-
-/// Filters of a bank: those of `channels` input channels from `channel` on to `count` output channels from `first` on.
-template <class Scalar>
-struct Piece {
-  const Scalar* bank = nullptr;
-  std::int64_t channel = 0, channels = 0, first = 0, count = 0;
-};
-
-/// A piece as [input channel][place of tap][tile's channels].
-template <class Scalar, bool Adjoint>
-void copy_filters(const Sizes& sizes, const std::int64_t* places, const Piece<Scalar>& piece, Scalar* to) {
-  constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t width = sizes.tile * n, taps = sizes.taps;
-  if (!Adjoint) {
-    const std::int64_t filter = sizes.in * taps, columns = piece.channels * taps;
-    const std::int64_t behind = filter - piece.channel * taps;  // of the last filter, that may be read
-    transpose<Scalar, false>({piece.bank + piece.first * filter + piece.channel * taps, filter, behind}, piece.count, columns,
-                             {to, width, width});
-    return;
-  }
-  const Scalar* const end = piece.bank + sizes.in * sizes.out * taps;
-  for (std::int64_t c = piece.channel; c < piece.channel + piece.channels; ++c, to += taps * width)
-    for (std::int64_t k = 0; k < piece.count; k += n)
-      for (std::int64_t tap = 0; tap < taps; tap += n) {
-        const std::int64_t filters = at_most(n, piece.count - k), columns = at_most(n, taps - tap);
-        const Scalar* const from = piece.bank + (c * sizes.out + piece.first + k) * taps + tap;
-        const std::int64_t there = end - from - (filters - 1) * taps;  // to be read of the last row
-        const auto place = [&](int i) { return to + places[tap + i] * width + k; };
-        if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
-          transpose_square<Scalar, false, false>({from, taps, n}, n, 9, n, place);
-        else transpose_square<Scalar, false, false>({from, taps, there}, filters, columns, n, place);
-      }
 }
 
 /// `channels` of a source and their filters to the sums [phase][row][column][tile's channels] of output rows from i0 on.
@@ -324,24 +169,10 @@ void run(const Arguments& args) {
     for (std::int64_t v = wanted.first, tile; v < wanted.last; v += tile) {
       tile = at_most(sizes.tile - v % sizes.tile, wanted.last - v);
       const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
-      const std::int64_t width = sizes.tile * elements, times = sizes.phases() * sizes.h.count(0) * sizes.held *
-                                                                ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile)));
-      const auto bank = [&](std::int64_t pair) {
-        const ConstView& filters = args.in[2 * pair + 1];
-        return filters.as<Scalar>() + t * filters.strides[0];
-      };
-      const auto piece = [&](std::int64_t pair, std::int64_t c) {
-        return Piece<Scalar>{bank(pair), c, at_most(sizes.held, sizes.in - c), first, count};
-      };
-      const auto prepared = [&](std::int64_t pair, std::int64_t c) {
-        return bank(pair) + (v / sizes.tile * sizes.in + c) * sizes.taps * width + v % sizes.tile * elements;
-      };
-      const auto fetch = [&](std::int64_t pair, std::int64_t c) {
-        const std::int64_t row = sizes.taps * sizeof(Scalar), channels = at_most(sizes.held, sizes.in - c);
-        if (is_prepared(args.in[2 * pair + 1])) return Fetch(prepared(pair, c), channels * width * row, 1, 0, times);
-        if (Adjoint) return Fetch(bank(pair) + (c * sizes.out + first) * sizes.taps, count * row, channels, sizes.out * row, times);
-        return Fetch(bank(pair) + (first * sizes.in + c) * sizes.taps, channels * row, count, sizes.in * row, times);
-      };
+      const std::int64_t times =
+          sizes.phases() * sizes.h.count(0) * sizes.held * ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile)));
+      const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, sizes); };
+      const auto piece = [&](std::int64_t c) { return Piece{c, at_most(sizes.held, sizes.in - c), first, count}; };
       for (std::int64_t n = 0; n < images; ++n) {
         const Scalar* from[kMaxPairs];
         for (std::int64_t pair = 0; pair < pairs; ++pair) {
@@ -358,13 +189,13 @@ void run(const Arguments& args) {
           for (std::int64_t pair = 0; pair < pairs; ++pair)
             for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
               Scalar* const copy = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
-              const bool once = sizes.held < sizes.in, is_there = is_prepared(args.in[2 * pair + 1]);
-              if (!is_there && (once || (n == 0 && i == 0))) copy_filters<Scalar, Adjoint>(sizes, taps, piece(pair, c), copy);
+              const bool once = sizes.held < sizes.in, is_there = bank(pair).prepared();
+              if (!is_there && (once || (n == 0 && i == 0))) bank(pair).copy(piece(c), taps, copy);
               Fetch next;
-              if (once && c + sizes.held < sizes.in) next = fetch(pair, c + sizes.held);
-              else if (once && pair + 1 < pairs) next = fetch(pair + 1, 0);
-              sum_block(sizes, from[pair] + c * sizes.rows * sizes.columns, at_most(sizes.held, sizes.in - c),
-                        is_there ? prepared(pair, c) : copy, i, tile, pair > 0 || c > 0, next, sums);
+              if (once && c + sizes.held < sizes.in) next = bank(pair).fetch(piece(c + sizes.held), times);
+              else if (once && pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
+              sum_block(sizes, from[pair] + c * sizes.rows * sizes.columns, piece(c).channels,
+                        is_there ? bank(pair).at(c, first) : copy, i, tile, pair > 0 || c > 0, next, sums);
             }
           if (sizes.phases() == 1) {
             const std::int64_t pixels = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
@@ -384,18 +215,10 @@ void run(const Arguments& args) {
 /// Filters in the kernel's order.
 template <class Scalar, bool Adjoint>
 void prepare(const Arguments& args) {
-  constexpr std::int64_t n = kElements<Scalar>;
-  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, n, 1);
+  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>, 1);
   std::int64_t* const taps = reinterpret_cast<std::int64_t*>(args.scratch);
   place_taps(sizes, taps);
-  const std::int64_t tile = sizes.tile * n;
-  Scalar* to = args.out[0].as<Scalar>();
-  std::memset(to, 0, args.out[0].dims[0] * sizes.bank(n) * sizeof(Scalar));  // channels that are not there
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
-    for (std::int64_t first = 0; first < sizes.out; first += tile, to += sizes.in * sizes.taps * tile)
-      copy_filters<Scalar, Adjoint>(
-          sizes, taps, {args.in[0].as<Scalar>() + t * args.in[0].strides[0], 0, sizes.in, first, at_most(tile, sizes.out - first)},
-          to);
+  prepare_filters<Scalar, Adjoint>(args, sizes, taps);
 }
 
 template <class Scalar, bool Adjoint>

@@ -18,7 +18,8 @@
 //   conv2d_grad_input(g, w)  = winograd_input_grad(matmul(winograd_filter(w)', winograd_output_grad(g)))
 //   conv2d_grad_weight(x, g) = winograd_filter_grad(matmul(winograd_output_grad(g), winograd_input(x)'))
 //
-// Kernels with trials in the lanes do all of it within one convolution instead: conv2d_winograd_cpu.cpp.
+// Or a kernel does all of it within one convolution: with trials in the lanes conv2d_winograd_cpu.cpp, with channels
+// conv2d_channels_winograd_cpu.cpp and conv2d_correlate_winograd_cpu.cpp, which share no transforms and write none to memory.
 //
 // Tile (i, j) of image n is column (n * tiles_h + i) * tiles_w + j; what `columns` has beyond the tiles is zero.
 #pragma once

@@ -74,7 +74,7 @@ TEST_CASE("a Plan in f32 stays in the precision class on a smooth network", "[pl
 }
 
 TEST_CASE("convolutions through Winograd's transforms are the Interpreter's", "[plan]") {
-  for (const char* tile : {"2", "4"})
+  for (const std::string tile : {"2", "4", "within2", "within4"})
     for (const std::int64_t trials : {std::int64_t{1}, pack()})
       for (const bool shared_weights : {true, false})
         for (const DType dtype : {DType::f64, DType::f32}) {
@@ -87,8 +87,10 @@ TEST_CASE("convolutions through Winograd's transforms are the Interpreter's", "[
           for (const Plan::Step& step : plan.iteration()) {
             if (!step.what.starts_with("conv2d") || step.what.find("3,3]") == std::string::npos) continue;
             CAPTURE(step.what);
-            CHECK(trials > 1);  // in packs the kernels transform, for f32, and for weight gradients if there are tiles enough
-            if (dtype == DType::f32 && !step.what.starts_with("conv2d_grad_weight"))
+            CHECK((trials > 1 || tile.starts_with("within")));
+            if (trials == 1) CHECK(step.kernel->name == std::string("channel_lanes_winograd"));
+            // In packs the kernels transform for f32, and for weight gradients if there are tiles enough.
+            else if (dtype == DType::f32 && !step.what.starts_with("conv2d_grad_weight"))
               CHECK(step.kernel->name == std::string("trial_lanes_winograd"));
           }
           Workspace work(plan);
@@ -152,21 +154,28 @@ TEST_CASE("filters that stay as they are are put in their kernels' order once, t
       }
 }
 
-TEST_CASE("a weight gradient that is the sum of few pixels is not transformed", "[plan]") {
+TEST_CASE("how a single trial's convolutions are filtered is chosen by their extents", "[plan]") {
   const auto layer = [](std::int64_t channels, std::int64_t extent) {
     return kernels::Conv2dGeometry{
         .c = channels, .k = channels, .h = extent, .w = extent, .r = 3, .s = 3, .p = extent, .q = extent, .pad_h = 1, .pad_w = 1};
   };
   const passes::WinogradRule rule = winograd_rule("", kernels::Isa::avx512, 1);
-  CHECK(rule.tile(layer(512, 7), 1) == 0);
-  CHECK_FALSE(rule.grad_weight(layer(512, 7), 1, 2));
-  CHECK(rule.tile(layer(64, 56), 1) == 4);
-  CHECK(rule.grad_weight(layer(64, 56), 1, 4));
+  const auto way = [&](std::int64_t channels, std::int64_t extent) { return rule.way(layer(channels, extent), 1); };
+  CHECK(way(3, 32).tile == 0);  // lanes without channels
+  CHECK(way(64, 56).within_kernel);
+  CHECK(way(64, 56).tile == 4);
+  CHECK(rule.grad_weight(layer(64, 56), 1, way(64, 56)));
+  CHECK(way(512, 7).tile == 2);
+  CHECK_FALSE(rule.grad_weight(layer(512, 7), 1, way(512, 7)));  // few pixels cost less than the way back of many filters
+  CHECK(way(256, 32).tile == 4);
+  CHECK_FALSE(way(256, 32).within_kernel);  // filters that do not stay would be transformed anew for each block of tiles
+}
 
+TEST_CASE("a weight gradient may stay as it is where other convolutions are transformed", "[plan]") {
   const auto sample = test::small_attack({.trials = 1, .smooth = true});
   const Program plain = sample->program();
   const auto rewritten = [&plain](bool grad_weight) {
-    return passes::use_winograd(plain, {.tile = [](const kernels::Conv2dGeometry&, std::int64_t) { return 4; },
+    return passes::use_winograd(plain, {.way = [](const kernels::Conv2dGeometry&, std::int64_t) { return passes::WinogradWay{4}; },
                                         .grad_weight = [grad_weight](const auto&, auto, auto) { return grad_weight; }});
   };
   const auto count = [](const Program& program, std::string_view op) {
@@ -302,7 +311,7 @@ TEST_CASE("a trial keeps its bits in any lane and chunk of one layout", "[plan]"
 
 TEST_CASE("threads that share the steps change no bit", "[plan]") {
   for (const std::int64_t trials : {std::int64_t{1}, pack()})
-    for (const char* tile : {"no", "4"}) {
+    for (const char* tile : {"no", "4", "within4"}) {
       const auto sample = test::small_attack({.trials = trials, .images = 24});
       const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32, .force = {{"winograd", tile}}});
       Workspace alone(plan);

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/exec/profile.h"
+#include "engine/exec/winograd_choice.h"
 #include "inversion/evaluate.h"
 #include "models/safetensors.h"
 #include "models/zoo.h"
@@ -40,7 +41,7 @@ inversion::RunOptions run_options(const Settings& s, Device* device) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string::npos) throw UsageError(fmt::format("--impl: expected OP=KERNEL, got '{}'", pair));
     const std::string op = pair.substr(0, equals), kernel = pair.substr(equals + 1);
-    bool known = op == "winograd" && (kernel == "no" || kernel == "2" || kernel == "4");
+    bool known = op == "winograd" && std::ranges::count(kWinogradChoices, kernel) > 0;
     for (const kernels::Kernel& k : device != nullptr ? device->kernels() : kernels::cpu_kernels(kernels::best_isa()))
       known |= op == "products" ? kernels::has_products(k, kernel) : k.op == op && k.name == kernel;
     if (!known && op == "products")

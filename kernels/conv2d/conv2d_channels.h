@@ -1,0 +1,214 @@
+// What convolutions with output channels in the lanes have in common: the register tile, and filters in its order. Only for
+// *_cpu.cpp files.
+//
+// Filters are transposed to [tile of output channels][input channel][place of tap][output channel of the tile]; those that stay as
+// they are in all iterations may come so (Prepared in kernels/api/kernel.h).
+#pragma once
+
+#include <cstring>
+
+#include "kernels/common/numbers.h"
+#include "kernels/common/transpose.h"
+
+namespace gi::kernels::GI_ISA {
+
+inline constexpr int kMaxVectors = 4;  // of output channels in a register tile
+
+/// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
+constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
+
+/// Fetches rows into the caches little by little: they are too far apart, and too many, for the processor to foresee them.
+class Fetch {
+ public:
+  Fetch() = default;
+  /// Within `times` calls of some().
+  Fetch(const void* first, std::int64_t row_bytes, std::int64_t rows, std::int64_t step_bytes, std::int64_t times)
+      : line_(static_cast<const std::byte*>(first)),
+        lines_(ceil_div(row_bytes, kLine) + 1),
+        rows_(rows),
+        step_(step_bytes - lines_ * kLine),
+        each_(ceil_div(rows_ * lines_, times)) {}
+  [[gnu::always_inline]] void some() {
+    for (std::int64_t i = 0; i < each_ && rows_ > 0; ++i, line_ += kLine) {
+      __builtin_prefetch(line_, 0, 2);
+      if (++done_ == lines_) done_ = 0, --rows_, line_ += step_;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+  const std::byte* line_ = nullptr;
+  std::int64_t lines_ = 0, rows_ = 0, step_ = 0, each_ = 0, done_ = 0;
+};
+
+/// What a register tile adds up: input channels, and the filter rows that meet.
+template <class Scalar>
+struct RowsJob {
+  const Scalar* filters;
+  std::int64_t channels, rows, taps;   ///< taps in a row
+  std::int64_t width, filter_channel;  ///< numbers of filters from tap to tap, and from channel to channel
+  std::int64_t channel, row;           ///< of pixels likewise, and from row to row
+  bool accumulate;
+  Fetch* fetch;  ///< beside every channel, a little
+};
+
+/// sums[k][q] (+)= sum over channels, rows and taps of pixels[channel][row][k * Step + tap] * filters[channel][row][tap][q], for K
+/// pixels and Q vectors. S taps in a row, or job.taps where S is 0: what is known here costs no instructions, and those that move
+/// pointers take turns from the products.
+template <class Scalar, int S, int Step, int Q, int K>
+void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
+  using V = Vector<Scalar>;
+  constexpr std::int64_t n = kElements<Scalar>;
+  V sum[K][Q] = {};
+  if (job.accumulate) {
+#pragma GCC unroll 32
+    for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(sums + (k * Q + q) * n);
+  }
+  const std::int64_t taps = S == 0 ? job.taps : S, rows = job.rows, row_step = job.row, channel_step = job.channel;
+  const std::int64_t width = job.width, filter_step = job.filter_channel - rows * taps * width, channels = job.channels;
+  const Scalar* filter = job.filters;
+  for (std::int64_t c = 0; c < channels; ++c, pixels += channel_step, filter += filter_step) {
+    job.fetch->some();
+    const Scalar* row = pixels;
+    for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
+#pragma GCC unroll 3
+      for (std::int64_t s = 0; s < taps; ++s, filter += width) {
+        V a[Q];
+#pragma GCC unroll 4
+        for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
+#pragma GCC unroll 32
+        for (int k = 0; k < K; ++k) {
+          const V b = broadcast<Scalar>(row[k * Step + s]);
+#pragma GCC unroll 4
+          for (int q = 0; q < Q; ++q) sum[k][q] += b * a[q];
+        }
+      }
+    }
+  }
+#pragma GCC unroll 32
+  for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(sums + (k * Q + q) * n) = sum[k][q];
+}
+
+template <class Scalar>
+using AddRows = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
+
+/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors.
+template <class Scalar, int S, int Step>
+struct Tiles {
+  AddRows<Scalar> entries[kMaxVectors][max_pixels(1)] = {};
+
+  template <int Q, int K>
+  constexpr void fill() {
+    entries[Q - 1][K - 1] = add_rows<Scalar, S, Step, Q, K>;
+    if constexpr (K > 1) fill<Q, K - 1>();
+    else if constexpr (Q > 1) fill<Q - 1, max_pixels(Q - 1)>();
+  }
+  constexpr Tiles() { fill<kMaxVectors, max_pixels(kMaxVectors)>(); }
+};
+
+template <class Scalar, int S, int Step>
+inline constexpr Tiles<Scalar, S, Step> kTiles;
+
+/// The tiles for rows of that many taps, and pixels that far apart.
+template <class Scalar>
+const AddRows<Scalar> (&tiles_of(std::int64_t taps, std::int64_t step))[kMaxVectors][max_pixels(1)] {
+  if (step == 2)
+    return taps == 3 ? kTiles<Scalar, 3, 2>.entries : taps == 1 ? kTiles<Scalar, 1, 2>.entries : kTiles<Scalar, 0, 2>.entries;
+  if (taps == 1) return kTiles<Scalar, 1, 1>.entries;
+  if (taps == 2) return kTiles<Scalar, 2, 1>.entries;
+  return taps == 3 ? kTiles<Scalar, 3, 1>.entries : kTiles<Scalar, 0, 1>.entries;
+}
+
+/// A convolution's filters, from `in` channels to `out`, and how they lie in the kernel's order.
+struct FilterOrder {
+  std::int64_t in, out, taps;
+  std::int64_t vectors;  ///< of output channels
+  std::int64_t tile;     ///< vectors at a time, of every bank the same
+
+  FilterOrder(std::int64_t in, std::int64_t out, std::int64_t taps, std::int64_t elements, std::int64_t most_vectors)
+      : in(in), out(out), taps(taps), vectors(ceil_div(out, elements)), tile(even_piece(vectors, most_vectors)) {}
+  /// Numbers of a bank.
+  std::int64_t bank(std::int64_t elements) const { return ceil_div(vectors, tile) * in * taps * tile * elements; }
+};
+
+/// Some of a bank's filters: from `channels` input channels from `channel` on to `count` output channels from `first` on.
+struct Piece {
+  std::int64_t channel, channels, first, count;
+};
+
+/// The filters of one trial as they come. An adjoint reads them from their output channels to their input channels.
+template <class Scalar, bool Adjoint>
+class Bank {
+ public:
+  Bank(const ConstView& filters, std::int64_t trial, const FilterOrder& order)
+      : data_(filters.as<Scalar>() + trial * filters.strides[0]), prepared_(filters.rank == 2), order_(&order) {}
+
+  /// Whether they are in the kernel's order.
+  bool prepared() const { return prepared_; }
+  /// Then where those of an input channel begin, from an output channel on that begins a vector: [channel][place][order.tile
+  /// vectors].
+  const Scalar* at(std::int64_t channel, std::int64_t first) const {
+    return data_ + (first / width() * order_->in + channel) * order_->taps * width() + first % width();
+  }
+  /// Else a copy in the kernel's order. `places`: of each tap.
+  void copy(const Piece& piece, const std::int64_t* places, Scalar* to) const;
+  /// What `piece` is read from, within `times` calls.
+  Fetch fetch(const Piece& piece, std::int64_t times) const {
+    const std::int64_t filter = order_->taps * sizeof(Scalar);
+    if (prepared_) return Fetch(at(piece.channel, piece.first), piece.channels * width() * filter, 1, 0, times);
+    if (Adjoint) return Fetch(from(piece.channel, piece.first), piece.count * filter, piece.channels, order_->out * filter, times);
+    return Fetch(from(piece.first, piece.channel), piece.channels * filter, piece.count, order_->in * filter, times);
+  }
+
+ private:
+  std::int64_t width() const { return order_->tile * kElements<Scalar>; }
+  const Scalar* from(std::int64_t outer, std::int64_t inner) const {
+    return data_ + (outer * (Adjoint ? order_->out : order_->in) + inner) * order_->taps;
+  }
+
+  const Scalar* data_;
+  bool prepared_;
+  const FilterOrder* order_;
+};
+
+template <class Scalar, bool Adjoint>
+void Bank<Scalar, Adjoint>::copy(const Piece& piece, const std::int64_t* places, Scalar* to) const {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const std::int64_t taps = order_->taps;
+  if (!Adjoint) {
+    const std::int64_t filter = order_->in * taps, columns = piece.channels * taps;
+    const std::int64_t behind = filter - piece.channel * taps;  // of the last filter, that may be read
+    transpose<Scalar, false>({from(piece.first, piece.channel), filter, behind}, piece.count, columns, {to, width(), width()});
+    return;
+  }
+  const Scalar* const end = data_ + order_->in * order_->out * taps;
+  for (std::int64_t c = piece.channel; c < piece.channel + piece.channels; ++c, to += taps * width())
+    for (std::int64_t k = 0; k < piece.count; k += n)
+      for (std::int64_t tap = 0; tap < taps; tap += n) {
+        const std::int64_t filters = at_most(n, piece.count - k), columns = at_most(n, taps - tap);
+        const Scalar* const corner = from(c, piece.first + k) + tap;
+        const std::int64_t there = end - corner - (filters - 1) * taps;  // to be read of the last row
+        const auto place = [&](int i) { return to + places[tap + i] * width() + k; };
+        if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
+          transpose_square<Scalar, false, false>({corner, taps, n}, n, 9, n, place);
+        else transpose_square<Scalar, false, false>({corner, taps, there}, filters, columns, n, place);
+      }
+}
+
+/// All filters in the kernel's order, for a kernel that prepares them.
+template <class Scalar, bool Adjoint>
+void prepare_filters(const Arguments& args, const FilterOrder& order, const std::int64_t* places) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const std::int64_t tile = order.tile * n;
+  Scalar* to = args.out[0].as<Scalar>();
+  std::memset(to, 0, args.out[0].dims[0] * order.bank(n) * sizeof(Scalar));  // channels that are not there
+  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
+    for (std::int64_t first = 0; first < order.out; first += tile, to += order.in * order.taps * tile)
+      Bank<Scalar, Adjoint>(args.in[0], t, order).copy({0, order.in, first, at_most(tile, order.out - first)}, places, to);
+}
+
+}  // namespace gi::kernels::GI_ISA

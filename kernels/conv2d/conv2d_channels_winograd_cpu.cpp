@@ -1,0 +1,286 @@
+// conv2d and conv2d_grad_input of single trials by minimal filtering (kernels/winograd/winograd.h), with output channels in the
+// lanes, all within one convolution.
+//
+// Few tiles meet many filters in deep layers, and transforms are up to four times as large as the filters. So those to one vector
+// of output channels are transformed a chunk of input channels and a row of places at a time, and multiplied before they leave the
+// first cache; the next chunk is fetched meanwhile. Everything has channels in the lanes: windows [place][input channels][tile],
+// which give the products' scalars, filters [place][input channel][output channel], their vectors, and sums [place][tile][output
+// channel].
+//
+// The adjoint is the convolution with the filters turned round and the channels exchanged.
+#include "kernels/common/families.h"
+#include "kernels/conv2d/conv2d_channel_tiles.h"
+#include "kernels/conv2d/conv2d_channels.h"
+
+namespace gi::kernels::GI_ISA {
+namespace {
+
+constexpr std::int64_t kChunkBytes = 32 << 10;    // of a first cache: a chunk's filters, and a row of their transforms
+constexpr std::int64_t kWindowBytes = 600 << 10;  // of a second cache of 1 MiB or more: transformed windows
+constexpr std::int64_t kHeldBytes = 640 << 10;    // and transformed filters that stay for all blocks
+constexpr std::int64_t kSmallBank = 1 << 20;      // bytes of filters that take a second place without anybody noticing
+constexpr std::int64_t kTaps = 9;
+constexpr std::int64_t kMaxPairs = 2;
+
+struct Sizes : FilterOrder {
+  std::int64_t elements, images;
+  ChannelTiles tiles;
+  std::int64_t p, q;     ///< of the result
+  bool held;             ///< whether all transformed filters stay
+  std::int64_t chunk;    ///< input channels whose filters are transformed at a time
+  std::int64_t windows;  ///< numbers of a place's windows
+  std::int64_t filters;  ///< of a place's filters of a chunk
+  std::int64_t sums;     ///< of a place's sums
+
+  Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements, std::int64_t images, std::int64_t number)
+      : FilterOrder(adjoint ? geo.k : geo.c, adjoint ? geo.c : geo.k, kTaps, elements, 1),
+        elements(elements),
+        images(images),
+        tiles(adjoint ? ChannelTiles(geo.p, geo.q, 2 - geo.pad_h, 2 - geo.pad_w, geo.h, geo.w, geo.winograd, true)
+                      : ChannelTiles(geo.h, geo.w, geo.pad_h, geo.pad_w, geo.p, geo.q, geo.winograd, true)),
+        p(adjoint ? geo.h : geo.p),
+        q(adjoint ? geo.w : geo.q) {
+    const std::int64_t vector = elements * number, groups = ceil_div(in, elements);  // bytes; of input channels
+    tiles.rows = even_piece(tiles.tiles_h, kWindowBytes / (tiles.places() * groups * tiles.tiles_w * vector));
+    held = images * tiles.blocks() > 1 && vectors * tiles.places() * in * vector <= kHeldBytes;
+    chunk = held ? in : even_piece(groups, kChunkBytes / ((kTaps + tiles.side()) * elements * vector)) * elements;
+    windows = tiles.place(groups, elements);
+    filters = (chunk + 1) * elements;
+    sums = tiles.place(1, elements);
+  }
+};
+
+/// Scratch: places of taps; a slab; of both pairs the windows and, where they stay, the filters; sums; and the result by pixels.
+template <class Scalar>
+struct Scratch {
+  std::int64_t slab, windows, windows_pair, copy, filters, filters_pair, sums, pixels, end;
+  Scratch(const Sizes& s, std::int64_t pairs)
+      : slab(aligned(kTaps * sizeof(std::int64_t))),
+        windows(slab + bytes(s.tiles.slab_h() * s.tiles.slab_w() * s.elements)),
+        windows_pair(bytes(s.tiles.places() * s.windows)),
+        copy(windows + pairs * windows_pair),
+        filters(copy + bytes(s.chunk * kTaps * s.elements)),
+        filters_pair(bytes(s.held ? s.vectors * s.tiles.places() * s.filters : s.tiles.side() * s.filters)),
+        sums(filters + (s.held ? pairs : 1) * filters_pair),
+        pixels(sums + bytes(s.tiles.places() * s.sums)),
+        end(pixels + bytes(s.tiles.rows * s.tiles.size * s.q * s.elements)) {}
+  static std::int64_t bytes(std::int64_t numbers) { return aligned(numbers * sizeof(Scalar)); }
+};
+
+/// Row A of places of filters [channel][tap][vector] as [place][channel][vector].
+template <class Scalar, int M, int A>
+void transform_filters(const Sizes& s, const Scalar* from, std::int64_t channels, Scalar* to) {
+  using V = Vector<Scalar>;
+  using L = typename FilterSide<M>::ToProducts;
+  constexpr std::int64_t n = kElements<Scalar>;
+  for (std::int64_t c = 0; c < channels; ++c, from += kTaps * n, to += n) {
+    V half[3];
+#pragma GCC unroll 3
+    for (int b = 0; b < 3; ++b) {
+      V column[3];
+#pragma GCC unroll 3
+      for (int a = 0; a < 3; ++a) column[a] = *reinterpret_cast<const V*>(from + (a * 3 + b) * n);
+      half[b] = row_product<Scalar, L, A, 0, false>(column, V{});
+    }
+    rows_product<Scalar, L>(
+        half, [&](int b, V v) { *reinterpret_cast<V*>(to + b * s.filters) = v; }, std::make_integer_sequence<int, M + 2>{});
+  }
+}
+
+/// Sums [place][tile][vector] (+)= windows times filters, of a row of places and `channels` input channels.
+template <class Scalar>
+void add_products(const Sizes& s, const Scalar* windows, const Scalar* filters, std::int64_t channels, std::int64_t tiles,
+                  bool accumulate, Fetch& fetch, Scalar* sums) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  RowsJob<Scalar> job{};
+  job.taps = job.row = 1;  // rows are the channels of a group
+  job.width = n;
+  job.filter_channel = n * n;
+  job.channel = tiles * n;
+  job.fetch = &fetch;
+  const std::int64_t whole = channels / n, rest = channels % n;
+  for (std::int64_t place = 0; place < s.tiles.side(); ++place, windows += s.windows, filters += s.filters, sums += s.sums)
+    for (std::int64_t j = 0, count; j < tiles; j += count) {
+      count = even_piece(tiles - j, max_pixels(1));
+      const AddRows<Scalar> add = kTiles<Scalar, 1, n>.entries[0][count - 1];
+      job.accumulate = accumulate;
+      if (whole > 0) {
+        job.channels = whole;
+        job.rows = n;
+        job.filters = filters;
+        add(job, windows + j * n, sums + j * n);
+        job.accumulate = true;
+      }
+      if (rest > 0) {
+        job.channels = 1;
+        job.rows = rest;
+        job.filters = filters + whole * n * n;
+        add(job, windows + (whole * tiles + j) * n, sums + j * n);
+      }
+    }
+}
+
+/// Pixels [row][column][vector] of what sums come to.
+template <class Scalar, int M>
+void transform_back(const Sizes& s, const Scalar* sums, std::int64_t i0, Scalar* to) {
+  using V = Vector<Scalar>;
+  using Side = ImageSide<M, false>;
+  constexpr std::int64_t n = kElements<Scalar>;
+  for (std::int64_t i = i0; i < at_most(i0 + s.tiles.rows, s.tiles.tiles_h); ++i, to += M * s.q * n)
+    for (std::int64_t j = 0; j < s.tiles.tiles_w; ++j, sums += n) {
+      const std::int64_t there_h = s.p - i * M, there_w = s.q - j * M;
+      const auto load = [&](int a, int b) { return *reinterpret_cast<const V*>(sums + (a * Side::side + b) * s.sums); };
+      const auto place = [&](int a, int b) { return reinterpret_cast<V*>(to + (a * s.q + j * M + b) * n); };
+      if (there_h >= M && there_w >= M)
+        transform<Scalar, V, typename Side::FromProducts>(load, [&](int a, int b, V x) { *place(a, b) = x; });
+      else
+        transform<Scalar, V, typename Side::FromProducts>(load, [&](int a, int b, V x) {
+          if (a < there_h && b < there_w) *place(a, b) = x;
+        });
+    }
+}
+
+template <class Scalar>
+Sizes sizes_of(const Problem& problem, bool adjoint) {
+  return Sizes(problem.attrs_as<Conv2dGeometry>(), adjoint, kElements<Scalar>, problem.out[0].dims[1], sizeof(Scalar));
+}
+
+inline void place_taps(bool adjoint, std::int64_t* places) {
+  for (std::int64_t tap = 0; tap < kTaps; ++tap) places[tap] = adjoint ? kTaps - 1 - tap : tap;
+}
+
+/// Sums of one chunk of input channels, from filters [channel][tap][vector], or those that are transformed already.
+template <class Scalar, int M, int... A>
+void add_chunk(const Sizes& s, const Scalar* windows, const Scalar* from, Scalar* filters, std::int64_t channels,
+               std::int64_t tiles, bool there, bool accumulate, Fetch fetch, Scalar* sums, std::integer_sequence<int, A...>) {
+  const auto row = [&]<int I>(std::integral_constant<int, I>) {
+    Scalar* const to = filters + (s.held ? I * s.tiles.side() * s.filters : 0);
+    if (!there) transform_filters<Scalar, M, I>(s, from, channels, to);
+    add_products(s, windows + I * s.tiles.side() * s.windows, to, channels, tiles, accumulate, fetch,
+                 sums + I * s.tiles.side() * s.sums);
+  };
+  (row(std::integral_constant<int, A>{}), ...);
+}
+
+template <class Scalar, bool Adjoint, int M>
+void run_tiles(const Arguments& args) {
+  constexpr std::int64_t n = kElements<Scalar>;
+  const Sizes s = sizes_of<Scalar>(args, Adjoint);
+  const std::int64_t pairs = static_cast<std::int64_t>(args.in.size()) / 2, plane = s.p * s.q, blocks = s.tiles.blocks();
+  const Scratch<Scalar> scratch(s, pairs);
+  const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
+  std::int64_t* const places = reinterpret_cast<std::int64_t*>(args.scratch);
+  Scalar *const copy = at(scratch.copy), *const sums = at(scratch.sums), *const pixels = at(scratch.pixels);
+  const Range wanted = parts_of(args, s.vectors);
+  place_taps(Adjoint, places);
+  for (std::int64_t block = 0; block < args.out[0].dims[0] * s.images * blocks; ++block) {
+    const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
+    const std::int64_t tiles = s.tiles.tiles(i0);
+    const bool there = s.held && block % (blocks * s.images) > 0;
+    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const ConstView& source = args.in[2 * pair];
+      transform_channels<Scalar, M, true>(s.tiles,
+                                          source.as<Scalar>() + t * source.strides[0] + image * s.in * s.tiles.h * s.tiles.w, s.in,
+                                          i0, s.windows, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
+    }
+    for (std::int64_t v = wanted.first; v < wanted.last; ++v) {
+      const std::int64_t first = v * n, count = at_most(n, s.out - first);
+      const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(1));
+      const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, s); };
+      const auto piece = [&](std::int64_t c) { return Piece{c, at_most(s.chunk, s.in - c), first, count}; };
+      for (std::int64_t pair = 0; pair < pairs; ++pair)
+        for (std::int64_t c = 0; c < s.in; c += s.chunk) {
+          const Scalar* from = copy;
+          Fetch next;
+          if (!there) {
+            if (bank(pair).prepared()) from = bank(pair).at(c, first);
+            else bank(pair).copy(piece(c), places, copy);
+            if (c + s.chunk < s.in) next = bank(pair).fetch(piece(c + s.chunk), times);
+            else if (pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
+          }
+          Scalar* const filters = at(scratch.filters + (s.held ? pair * scratch.filters_pair : 0));
+          add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c * tiles, from,
+                               filters + (s.held ? v * s.tiles.places() * s.filters : 0), piece(c).channels, tiles, there,
+                               pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
+        }
+      transform_back<Scalar, M>(s, sums, i0, pixels);
+      const std::int64_t done = at_most(s.tiles.rows * M, s.p - i0 * M) * s.q;
+      Scalar* const out = args.out[0].as<Scalar>() + ((t * s.images + image) * s.out + first) * plane + i0 * M * s.q;
+      transpose<Scalar, false>({pixels, n, n}, done, count, {out, plane, done});
+    }
+  }
+}
+
+template <class Scalar, bool Adjoint>
+void run(const Arguments& args) {
+  (args.attrs_as<Conv2dGeometry>().winograd == 2 ? run_tiles<Scalar, Adjoint, 2> : run_tiles<Scalar, Adjoint, 4>)(args);
+}
+
+const char* declined(const Problem& problem) {
+  if (problem.in.size() > 2 * kMaxPairs) return "more products than two are added";
+  return channel_tiles_declined(problem);
+}
+
+template <class Scalar, bool Adjoint>
+std::size_t scratch_bytes(const Problem& problem) {
+  return Scratch<Scalar>(sizes_of<Scalar>(problem, Adjoint), problem.in.size() / 2).end;
+}
+
+template <class Scalar, bool Adjoint>
+std::int64_t parts(const Problem& problem) {
+  return sizes_of<Scalar>(problem, Adjoint).vectors;
+}
+
+template <class Scalar, bool Adjoint>
+void prepare(const Arguments& args) {
+  const auto& geo = args.attrs_as<Conv2dGeometry>();
+  std::int64_t* const places = reinterpret_cast<std::int64_t*>(args.scratch);
+  place_taps(Adjoint, places);
+  prepare_filters<Scalar, Adjoint>(args, Sizes(geo, Adjoint, kElements<Scalar>, 1, sizeof(Scalar)), places);
+}
+
+inline std::size_t preparing_scratch(const Problem&) { return kTaps * sizeof(std::int64_t); }
+
+template <class Scalar>
+constexpr DType kDType = sizeof(Scalar) == 4 ? DType::f32 : DType::f64;
+
+template <class Scalar, bool Adjoint>
+constexpr Kernel kPreparing{.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
+                            .name = "channel_lanes_winograd",
+                            .isa = kIsa,
+                            .dtype = kDType<Scalar>,
+                            .lanes = 1,
+                            .declines = nullptr,
+                            .scratch_bytes = preparing_scratch,
+                            .run = prepare<Scalar, Adjoint>};
+
+template <class Scalar, bool Adjoint>
+Prepared prepared(const Problem& problem, std::size_t operand) {
+  const Sizes s = sizes_of<Scalar>(problem, Adjoint);
+  const std::int64_t numbers = s.bank(s.elements);
+  const bool costly = !s.held && (Adjoint || numbers * static_cast<std::int64_t>(sizeof(Scalar)) <= kSmallBank);
+  return operand % 2 == 1 && costly ? Prepared{&kPreparing<Scalar, Adjoint>, numbers} : Prepared{};
+}
+
+template <class Scalar, bool Adjoint>
+constexpr Kernel entry() {
+  return {Adjoint ? "conv2d_grad_input" : "conv2d",
+          "channel_lanes_winograd",
+          kIsa,
+          kDType<Scalar>,
+          1,
+          declined,
+          scratch_bytes<Scalar, Adjoint>,
+          run<Scalar, Adjoint>,
+          parts<Scalar, Adjoint>,
+          false,
+          prepared<Scalar, Adjoint>};
+}
+
+constexpr Kernel kKernels[] = {entry<float, false>(), entry<double, false>(), entry<float, true>(), entry<double, true>()};
+
+}  // namespace
+
+std::span<const Kernel> conv2d_channels_winograd_kernels() { return {kKernels, sizeof kKernels / sizeof kKernels[0]}; }
+
+}  // namespace gi::kernels::GI_ISA
