@@ -19,7 +19,7 @@ struct Costs {
   // Within the convolutions of one trial: GFLOP/s of products, ns a number of the products of an image, of a filter, and of one
   // that a weight gradient makes; and ns a number of the filters of a direct convolution. 0: not so.
   struct {
-    double product = 0, image = 0, filter = 0, result = 0, direct_filter = 0;
+    double product = 0, image = 0, filter = 0, result = 0, direct_filter = 0, direct_weight = 0;
   } within = {};
   // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, as if it
   // were split each time. 0: none.
@@ -28,9 +28,9 @@ struct Costs {
 // Measured step by step as `gi_invert --profile` does, with --impl winograd=no, =4 and =within4, every instruction set on the same
 // machine: one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). The blocks are kWindowBytes of
 // kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
-constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.4, 0.65, 0.05}},
-                             {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.19, 0.25, 0.2}},
-                             {163, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.24, 0.105, 0.2, 0.2}}};
+constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.4, 0.65, 0.05, 24}},
+                             {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.19, 0.25, 0.2, 65}},
+                             {155, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.2, 0.105, 0.2, 0.2, 120}}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
 // Bytes of a block's transformed windows, and of transformed filters that stay: kernels/conv2d/conv2d_channels_winograd_cpu.cpp.
@@ -84,7 +84,7 @@ WithinNs within_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::
   constexpr auto kNumber = static_cast<std::int64_t>(sizeof(float));
   const std::int64_t rows = std::clamp<std::int64_t>(kWindowBytes / (places * std::max(c, k) * tiles_w * kNumber), 1, tiles_h);
   const std::int64_t blocks = bank * kNumber <= kHeldBytes ? 1 : images * ((tiles_h + rows - 1) / rows);
-  const auto& [product, image, filter, result, direct_filter] = costs.within;
+  const auto& [product, image, filter, result, direct_filter, direct_weight] = costs.within;
   const double common = static_cast<double>(bank * tiles) * 2 / product + image * static_cast<double>(places * (c + k) * tiles);
   return {common + filter * static_cast<double>(blocks * bank), common + result * static_cast<double>(bank)};
 }
@@ -125,10 +125,12 @@ passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std
   };
   // What the weight gradient reads is there for the others, but within kernels. In packs they all go the same way.
   rule.grad_weight = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images, WinogradWay way) {
-    const double direct = kMargin * direct_ns(costs, geo, images);
-    if (way.within_kernel) return packs || within_ns(costs, geo, images, way.tile, lanes_of_one).grad_weight < direct;
+    if (packs) return true;
     const WinogradNs ns = winograd_ns(costs, geo, images, way.tile, multiple);
-    return ns.product + ns.filters / costs.filters < direct;
+    const double taken = way.within_kernel ? within_ns(costs, geo, images, way.tile, lanes_of_one).grad_weight
+                                           : ns.product + ns.filters / costs.filters;
+    const double rate = may_be_within ? costs.within.direct_weight : costs.direct;
+    return taken < kMargin * 2 * static_cast<double>(geo.macs() * images) / rate;
   };
   return rule;
 }
