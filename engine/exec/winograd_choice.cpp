@@ -17,7 +17,7 @@ struct Costs {
   double images = 4, filters = 2;
   double block = 0;  ///< numbers of a block's windows, of one image
   // Within the convolutions of one trial: GFLOP/s of products, ns a number of the products of an image, of a filter, and of one
-  // that a weight gradient makes; and ns a number of the filters of a direct convolution. 0: not so.
+  // that a weight gradient makes; of direct ones ns a number of the filters, and GFLOP/s of weight gradients. 0: not so.
   struct {
     double product = 0, image = 0, filter = 0, result = 0, direct_filter = 0, direct_weight = 0;
   } within = {};
@@ -26,7 +26,8 @@ struct Costs {
   double tiles = 0, split = 0;
 };
 // Measured step by step as `gi_invert --profile` does, with --impl winograd=no, =4 and =within4, every instruction set on the same
-// machine: one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). The blocks are kWindowBytes of
+// machine: one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). What is within kernels was fitted to single
+// calls of them and of direct ones, layers of 16 to 512 channels at 32 to 7 pixels. The blocks are kWindowBytes of
 // kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
 constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.4, 0.65, 0.05, 24}},
                              {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.19, 0.25, 0.2, 65}},

@@ -3,9 +3,9 @@
 //
 // Few tiles meet many filters in deep layers, and transforms are up to four times as large as the filters. So those to one vector
 // of output channels are transformed a chunk of input channels and a row of places at a time, and multiplied before they leave the
-// first cache; the next chunk is fetched meanwhile. Everything has channels in the lanes: windows [place][input channels][tile],
-// which give the products' scalars, filters [place][input channel][output channel], their vectors, and sums [place][tile][output
-// channel].
+// first cache; the next chunk is fetched meanwhile. Everything has channels in the lanes: windows [place][group of input
+// channels][tile] [channel], which give the products' scalars, filters [place][input channel][output channel], their vectors, and
+// sums [place][tile][output channel].
 //
 // The adjoint is the convolution with the filters turned round and the channels exchanged.
 #include "kernels/common/families.h"

@@ -109,10 +109,13 @@ Settings parse_settings(int argc, char** argv) {
   in(g, add_whole(app, "--lanes", s.lanes, 1, 4096, "Trials side by side: in vector lanes 1 or the processor's pack, on a GPU any")
             ->default_str("by their number"));
   in(g, add_whole(app, "--memory", s.memory_mib, 1, 1 << 24, "MiB to stay within")->default_str("what is available"));
-  in(g, add_files(app, "--impl", s.impl,
-                  "OP=KERNEL: this kernel and no other, as --explain-plan names them; winograd=no, 2 or 4: that tile for all 3x3 "
-                  "convolutions, within2 or within4: with transforms within their kernels; products=bf16x3 (AMX) or tf32 (a GPU): kernels that multiply so, where there are any")
-            ->type_name("OP=KERNEL"));
+  in(g,
+     add_files(
+         app, "--impl", s.impl,
+         "OP=KERNEL: this kernel and no other, as --explain-plan names them; winograd=no, 2 or 4: that tile for all 3x3 "
+         "convolutions, within2 or within4: with transforms within their kernels; products=bf16x3 (AMX) or tf32 (a GPU): kernels "
+         "that multiply so, where there are any")
+         ->type_name("OP=KERNEL"));
   in(g, app.add_option("--tune", s.tune,
                        "Measure all kernels that serve each step, write the choice to this plan file and go on with it")
             ->type_name("FILE"));
