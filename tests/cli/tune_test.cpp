@@ -53,7 +53,10 @@ TEST_CASE("a run goes on with the plan file that --tune writes, and --plan-file 
   for (const json& step : plan.at("steps")) {
     CHECK(step.at("candidates").size() >= 2);
     CHECK(step.at("seconds") <= step.at("default_seconds"));
-    CHECK(step.at("error") <= step.at("tolerance"));
+    // Minimal filtering is a class of its own, five times as wide for tiles of 4 (gi_test_kernels); who is not filtered gains
+    // nothing.
+    const bool filtered = step.at("kernel").get<std::string>().ends_with("_winograd");
+    CHECK(step.at("error").get<double>() <= (filtered ? 5 : 1) * step.at("tolerance").get<double>());
   }
 
   const auto again = test::run(folder, command(picture, folder / "again", {"--steps", "3", "--plan-file", file}));
