@@ -211,4 +211,32 @@ void prepare_filters(const Arguments& args, const FilterOrder& order, const std:
       Bank<Scalar, Adjoint>(args.in[0], t, order).copy({0, order.in, first, at_most(tile, order.out - first)}, places, to);
 }
 
+/// The kernel that prepares filters for the kernel of that name, and that kernel.
+template <class Scalar, bool Adjoint>
+constexpr Kernel preparing_kernel(const char* name, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&)) {
+  return {.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
+          .name = name,
+          .isa = kIsa,
+          .dtype = sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
+          .lanes = 1,
+          .declines = nullptr,
+          .scratch_bytes = scratch,
+          .run = run};
+}
+template <class Scalar, bool Adjoint>
+constexpr Kernel channels_kernel(const char* name, const char* (*declines)(const Problem&), std::size_t (*scratch)(const Problem&),
+                                 void (*run)(const Arguments&), std::int64_t (*parts)(const Problem&),
+                                 Prepared (*prepared)(const Problem&, std::size_t)) {
+  return {.op = Adjoint ? "conv2d_grad_input" : "conv2d",
+          .name = name,
+          .isa = kIsa,
+          .dtype = sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
+          .lanes = 1,
+          .declines = declines,
+          .scratch_bytes = scratch,
+          .run = run,
+          .parts = parts,
+          .prepared = prepared};
+}
+
 }  // namespace gi::kernels::GI_ISA

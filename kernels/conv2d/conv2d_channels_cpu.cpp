@@ -227,15 +227,11 @@ std::size_t preparing_scratch(const Problem& problem) {
   return geo.r * geo.s * sizeof(std::int64_t);
 }
 
+constexpr const char* kName = "channel_lanes_direct";
+
 template <class Scalar, bool Adjoint>
-constexpr Kernel kPreparing{.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
-                            .name = "channel_lanes_direct",
-                            .isa = kIsa,
-                            .dtype = sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
-                            .lanes = 1,
-                            .declines = nullptr,
-                            .scratch_bytes = preparing_scratch<Scalar, Adjoint>,
-                            .run = prepare<Scalar, Adjoint>};
+constexpr Kernel kPreparing = preparing_kernel<Scalar, Adjoint>(kName, preparing_scratch<Scalar, Adjoint>,
+                                                                prepare<Scalar, Adjoint>);
 
 template <class Scalar, bool Adjoint>
 Prepared prepared(const Problem& problem, std::size_t operand) {
@@ -248,17 +244,8 @@ Prepared prepared(const Problem& problem, std::size_t operand) {
 
 template <class Scalar, bool Adjoint>
 constexpr Kernel entry() {
-  return {Adjoint ? "conv2d_grad_input" : "conv2d",
-          "channel_lanes_direct",
-          kIsa,
-          sizeof(Scalar) == 4 ? DType::f32 : DType::f64,
-          1,
-          declined<Scalar, Adjoint>,
-          scratch_bytes<Scalar, Adjoint>,
-          run<Scalar, Adjoint>,
-          parts<Scalar, Adjoint>,
-          false,
-          prepared<Scalar, Adjoint>};
+  return channels_kernel<Scalar, Adjoint>(kName, declined<Scalar, Adjoint>, scratch_bytes<Scalar, Adjoint>, run<Scalar, Adjoint>,
+                                          parts<Scalar, Adjoint>, prepared<Scalar, Adjoint>);
 }
 
 constexpr Kernel kKernels[] = {entry<float, false>(), entry<double, false>(), entry<float, true>(), entry<double, true>()};

@@ -241,18 +241,10 @@ void prepare(const Arguments& args) {
 
 inline std::size_t preparing_scratch(const Problem&) { return kTaps * sizeof(std::int64_t); }
 
-template <class Scalar>
-constexpr DType kDType = sizeof(Scalar) == 4 ? DType::f32 : DType::f64;
+constexpr const char* kName = "channel_lanes_winograd";
 
 template <class Scalar, bool Adjoint>
-constexpr Kernel kPreparing{.op = Adjoint ? "conv2d_grad_input_filters" : "conv2d_filters",
-                            .name = "channel_lanes_winograd",
-                            .isa = kIsa,
-                            .dtype = kDType<Scalar>,
-                            .lanes = 1,
-                            .declines = nullptr,
-                            .scratch_bytes = preparing_scratch,
-                            .run = prepare<Scalar, Adjoint>};
+constexpr Kernel kPreparing = preparing_kernel<Scalar, Adjoint>(kName, preparing_scratch, prepare<Scalar, Adjoint>);
 
 template <class Scalar, bool Adjoint>
 Prepared prepared(const Problem& problem, std::size_t operand) {
@@ -264,17 +256,8 @@ Prepared prepared(const Problem& problem, std::size_t operand) {
 
 template <class Scalar, bool Adjoint>
 constexpr Kernel entry() {
-  return {Adjoint ? "conv2d_grad_input" : "conv2d",
-          "channel_lanes_winograd",
-          kIsa,
-          kDType<Scalar>,
-          1,
-          declined,
-          scratch_bytes<Scalar, Adjoint>,
-          run<Scalar, Adjoint>,
-          parts<Scalar, Adjoint>,
-          false,
-          prepared<Scalar, Adjoint>};
+  return channels_kernel<Scalar, Adjoint>(kName, declined, scratch_bytes<Scalar, Adjoint>, run<Scalar, Adjoint>,
+                                          parts<Scalar, Adjoint>, prepared<Scalar, Adjoint>);
 }
 
 constexpr Kernel kKernels[] = {entry<float, false>(), entry<double, false>(), entry<float, true>(), entry<double, true>()};
