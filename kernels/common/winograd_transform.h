@@ -1,8 +1,6 @@
 // The two-sided products L X L' of Winograd's transforms, unrolled with their coefficients. Only for *_cpu.cpp files.
 #pragma once
 
-#include <utility>
-
 #include "kernels/common/pack.h"
 #include "kernels/common/winograd_matrices.h"
 
@@ -50,28 +48,91 @@ template <class Scalar, class L, int R, int J, bool Begun, class V>
   }
 }
 
-template <class Scalar, class L, class V, class Store, int... R>
-[[gnu::always_inline]] inline void rows_product(const V* x, Store store, std::integer_sequence<int, R...>) {
-  (store(R, row_product<Scalar, L, R, 0, false>(x, V{})), ...);
+/// Whether a[j] and b[j] are alike but for their signs, some of which differ: sums and differences do for both.
+template <int N>
+constexpr bool mirrored(const double (&a)[N], const double (&b)[N]) {
+  bool same = false, opposite = false;
+  for (int j = 0; j < N; ++j) {
+    if (a[j] != b[j] && a[j] != -b[j]) return false;
+    if (a[j] != 0) (a[j] == b[j] ? same : opposite) = true;
+  }
+  return same && opposite;
+}
+template <class L>
+constexpr bool mirrored_rows(int r) {
+  double a[L::columns]{}, b[L::columns]{};
+  for (int j = 0; j < L::columns; ++j) a[j] = L::at(r, j), b[j] = r + 1 < L::rows ? L::at(r + 1, j) : 0;
+  return mirrored(a, b);
+}
+template <class L>
+constexpr bool mirrored_columns(int j) {
+  double a[L::rows]{}, b[L::rows]{};
+  for (int r = 0; r < L::rows; ++r) a[r] = L::at(r, j), b[r] = j + 1 < L::columns ? L::at(r, j + 1) : 0;
+  return mirrored(a, b);
+}
+
+/// L for numbers of which those of mirrored columns are replaced by their sum and their difference.
+template <class L>
+struct Folded {
+  static constexpr int rows = L::rows, columns = L::columns;
+  static constexpr double at(int i, int j) {
+    if (j > 0 && mirrored_columns<L>(j - 1)) return L::at(i, j - 1) == L::at(i, j) ? 0 : L::at(i, j - 1);
+    return mirrored_columns<L>(j) && L::at(i, j) != L::at(i, j + 1) ? 0 : L::at(i, j);
+  }
+};
+/// What row i of L has in common with the next one, or what it has with its signs turned.
+template <class L, bool Common>
+struct Shared {
+  static constexpr int rows = L::rows, columns = L::columns;
+  static constexpr double at(int i, int j) { return (L::at(i, j) == L::at(i + 1, j)) == Common ? L::at(i, j) : 0; }
+};
+
+template <class Scalar, class L, int R, class V, class Store>
+[[gnu::always_inline]] inline void rows_from(const V* x, Store& store) {
+  if constexpr (R < L::rows) {
+    constexpr bool pair = mirrored_rows<L>(R);
+    if constexpr (pair) {
+      const V common = row_product<Scalar, Shared<L, true>, R, 0, false>(x, V{});
+      const V turned = row_product<Scalar, Shared<L, false>, R, 0, false>(x, V{});
+      store(R, common + turned);
+      store(R + 1, common - turned);
+    } else {
+      store(R, row_product<Scalar, L, R, 0, false>(x, V{}));
+    }
+    rows_from<Scalar, L, R + (pair ? 2 : 1)>(x, store);
+  }
+}
+template <class L, int J, class V>
+[[gnu::always_inline]] inline void fold(const V* x, V* to) {
+  if constexpr (J < L::columns) {
+    constexpr bool pair = mirrored_columns<L>(J);
+    to[J] = pair ? x[J] + x[J + pair] : x[J];
+    if constexpr (pair) to[J + 1] = x[J] - x[J + 1];
+    fold<L, J + (pair ? 2 : 1)>(x, to);
+  }
+}
+
+/// store(r, sum over j of L(r, j) x[j]) for all rows.
+template <class Scalar, class L, class V, class Store>
+[[gnu::always_inline]] inline void rows_product(const V* x, Store store) {
+  V folded[L::columns];
+  fold<L, 0>(x, folded);
+  rows_from<Scalar, Folded<L>, 0>(folded, store);
 }
 
 /// store(r, s, number) for all numbers of L X L', X(i, j) = load(i, j).
 template <class Scalar, class V, class L, class Load, class Store>
 [[gnu::always_inline]] inline void transform(Load load, Store store) {
-  constexpr std::make_integer_sequence<int, L::rows> rows;
   V half[L::rows][L::columns];
 #pragma GCC unroll 8
   for (int j = 0; j < L::columns; ++j) {
     V x[L::columns];
 #pragma GCC unroll 8
     for (int i = 0; i < L::columns; ++i) x[i] = load(i, j);
-    rows_product<Scalar, L>(
-        x, [&](int r, V v) { half[r][j] = v; }, rows);
+    rows_product<Scalar, L>(x, [&](int r, V v) { half[r][j] = v; });
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < L::rows; ++r)
-    rows_product<Scalar, L>(
-        half[r], [&](int s, V v) { store(r, s, v); }, rows);
+  for (int r = 0; r < L::rows; ++r) rows_product<Scalar, L>(half[r], [&](int s, V v) { store(r, s, v); });
 }
 
 }  // namespace gi::kernels::GI_ISA

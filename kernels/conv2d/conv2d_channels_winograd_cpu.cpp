@@ -82,8 +82,7 @@ void transform_filters(const Sizes& s, const Scalar* from, std::int64_t channels
       for (int a = 0; a < 3; ++a) column[a] = *reinterpret_cast<const V*>(from + (a * 3 + b) * n);
       half[b] = row_product<Scalar, L, A, 0, false>(column, V{});
     }
-    rows_product<Scalar, L>(
-        half, [&](int b, V v) { *reinterpret_cast<V*>(to + b * s.filters) = v; }, std::make_integer_sequence<int, M + 2>{});
+    rows_product<Scalar, L>(half, [&](int b, V v) { *reinterpret_cast<V*>(to + b * s.filters) = v; });
   }
 }
 

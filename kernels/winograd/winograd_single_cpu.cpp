@@ -110,8 +110,7 @@ void gather_lines(const Blocks<Scalar>& b, const Scalar* plane, std::int64_t i0,
         for (int r = 0; r < Side::window; ++r) in[r] = *reinterpret_cast<const V*>(slab + (i * M + r) * b.pitch + half * M + x);
         // What reaches beyond the row is overwritten by the next one's.
         rows_product<Scalar, typename Side::ToProducts>(
-            in, [&](int r, V v) { *reinterpret_cast<V*>(lines + (half * Side::side + r) * b.line + i * b.row + x) = v; },
-            std::make_integer_sequence<int, Side::side>{});
+            in, [&](int r, V v) { *reinterpret_cast<V*>(lines + (half * Side::side + r) * b.line + i * b.row + x) = v; });
       }
 }
 
@@ -141,14 +140,11 @@ void to_products(const Arguments& args) {
             V x[2 * M];
             split<Scalar, M>(lines + r * b.line + M * j, x);
             if constexpr (Input) split<Scalar, M>(lines + (Side::side + r) * b.line + M * j, x + M);
-            rows_product<Scalar, typename Side::ToProducts>(
-                x,
-                [&](int s, V v) {
-                  Scalar* const place = first + (r * Side::side + s) * xi;
-                  if (there == n) *reinterpret_cast<V*>(place) = v;
-                  else std::memcpy(place, &v, there * sizeof(Scalar));
-                },
-                std::make_integer_sequence<int, Side::side>{});
+            rows_product<Scalar, typename Side::ToProducts>(x, [&](int s, V v) {
+              Scalar* const place = first + (r * Side::side + s) * xi;
+              if (there == n) *reinterpret_cast<V*>(place) = v;
+              else std::memcpy(place, &v, there * sizeof(Scalar));
+            });
           }
         }
       }
@@ -180,7 +176,6 @@ void from_products(const Arguments& args) {
   using V = Vector<Scalar>;
   using Side = ImageSide<M, Input>;
   using L = typename Side::FromProducts;
-  constexpr std::make_integer_sequence<int, Side::window> window;
   constexpr std::int64_t n = kElements<Scalar>;
   const auto& geo = args.attrs_as<WinogradGeometry>();
   const Blocks<Scalar> b(geo, Input);
@@ -206,8 +201,7 @@ void from_products(const Arguments& args) {
               const Scalar* const place = first + (r * Side::side + s) * xi;
               q[s] = there == n ? *reinterpret_cast<const V*>(place) : load_first(place, there);
             }
-            rows_product<Scalar, L>(
-                q, [&](int s, V v) { x[s] = v; }, window);
+            rows_product<Scalar, L>(q, [&](int s, V v) { x[s] = v; });
             merge<Scalar, M>(x, lines + r * b.line + M * j);
             if constexpr (Input) merge<Scalar, M>(x + M, lines + (Side::side + r) * b.line + M * j);
           }
@@ -220,19 +214,16 @@ void from_products(const Arguments& args) {
             V q[Side::side];
 #pragma GCC unroll 8
             for (int r = 0; r < Side::side; ++r) q[r] = *reinterpret_cast<const V*>(read + r * step + x);
-            rows_product<Scalar, L>(
-                q,
-                [&](int r, V v) {
-                  if constexpr (Input) {  // two rows are also the last ones of the tiles above
-                    V& place = *reinterpret_cast<V*>(padded + (top + r) * b.pitch + x);
-                    place = r < 2 && top > 0 ? place + v : v;
-                  } else if (top + r < b.h && x < b.w) {
-                    Scalar* const place = plane + (top + r) * b.w + x;
-                    if (x + n <= b.w) *reinterpret_cast<V*>(place) = v;
-                    else std::memcpy(place, &v, (b.w - x) * sizeof(Scalar));
-                  }
-                },
-                window);
+            rows_product<Scalar, L>(q, [&](int r, V v) {
+              if constexpr (Input) {  // two rows are also the last ones of the tiles above
+                V& place = *reinterpret_cast<V*>(padded + (top + r) * b.pitch + x);
+                place = r < 2 && top > 0 ? place + v : v;
+              } else if (top + r < b.h && x < b.w) {
+                Scalar* const place = plane + (top + r) * b.w + x;
+                if (x + n <= b.w) *reinterpret_cast<V*>(place) = v;
+                else std::memcpy(place, &v, (b.w - x) * sizeof(Scalar));
+              }
+            });
           }
         }
       }
