@@ -38,9 +38,12 @@ struct Fetch {
   }
 };
 
-/// `tiles` tiles of K x Q side by side, on every line. Far: TileJob::far_channels, in a loop of its own, since g++ lets go of the
-/// registers that the products need where one function has both.
-template <class Scalar, bool Shared, bool Far, int K, int Q>
+/// What a loop fetches besides: each has its own, since g++ lets go of the registers that the products need where one has all, and
+/// processors of few registers notice every instruction.
+enum class Fetched { nothing, ahead, ahead_and_far };  ///< TileJob::ahead, far_channels
+
+/// `tiles` tiles of K x Q side by side, on every line.
+template <class Scalar, bool Shared, Fetched Besides, int K, int Q>
 void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
   using V = Vector<Scalar>;
   constexpr int kGroups = (K + kRowsOfPointer - 1) / kRowsOfPointer;
@@ -62,7 +65,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
         }
         // rows(k) is where row k of w is; the other arguments are the same at every call.
         const auto add_products = [&](const std::byte* xt, auto rows) __attribute__((always_inline)) {
-          if constexpr (Shared) {
+          if constexpr (Besides != Fetched::nothing) {
             __builtin_prefetch(ahead, 0, 3);
             ahead += fetch.tap;
           }
@@ -102,7 +105,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
           for (std::int64_t channel = 0; channel < job.channels; ++channel) {
             [[maybe_unused]] int column = 0;  // of the tile, whose next channel is fetched
             for (const Tap* tap = job.taps; tap != taps_end; ++tap) {
-              if constexpr (Far) {
+              if constexpr (Besides == Fetched::ahead_and_far) {
 #pragma GCC unroll 2
                 for (int i = 0; i < kFetchedOfTap; ++i) {
                   __builtin_prefetch(x + tap->x + job.x_channel + column * x_q, 0, 3);
@@ -138,21 +141,31 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
 using RunTiles = void (*)(const TileJob&, std::int64_t, const Fetch&);
 
 /// Entry [k - 1][q - 1] is the tile of k rows and q columns, null where it is too large.
-template <class Scalar, bool Shared, bool Far>
+template <class Scalar, bool Shared, Fetched Besides>
 struct Tiles {
   RunTiles entries[max_rows(1)][max_columns(1)] = {};
 
   template <int K, int Q>
   constexpr void fill() {
-    if constexpr (K <= max_rows(Q) && Q <= max_columns(K)) entries[K - 1][Q - 1] = run_tiles<Scalar, Shared, Far, K, Q>;
+    if constexpr (K <= max_rows(Q) && Q <= max_columns(K)) entries[K - 1][Q - 1] = run_tiles<Scalar, Shared, Besides, K, Q>;
     if constexpr (Q > 1) fill<K, Q - 1>();
     else if constexpr (K > 1) fill<K - 1, max_columns(1)>();
   }
   constexpr Tiles() { fill<max_rows(1), max_columns(1)>(); }
 };
 
-template <class Scalar, bool Shared, bool Far>
-constexpr Tiles<Scalar, Shared, Far> kTiles;
+template <class Scalar, bool Shared, Fetched Besides>
+constexpr Tiles<Scalar, Shared, Besides> kTiles;
+
+/// The tiles of k rows, by columns.
+template <class Scalar, bool Shared>
+const RunTiles* tiles_of(const TileJob& job, std::int64_t k) {
+  if constexpr (Shared) {
+    if (job.far_channels) return kTiles<Scalar, Shared, Fetched::ahead_and_far>.entries[k - 1];
+    if (job.ahead != nullptr) return kTiles<Scalar, Shared, Fetched::ahead>.entries[k - 1];
+  }
+  return kTiles<Scalar, Shared, Fetched::nothing>.entries[k - 1];
+}
 
 /// Splits `extent` into pieces of at most `most`, as even as they go: the first `large` of `size`, the others one less.
 struct Split {
@@ -171,8 +184,7 @@ void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
   for (std::int64_t piece = 0; piece < by_row.pieces; ++piece) {
     const std::int64_t k = piece < by_row.large ? by_row.size : by_row.size - 1;
     const Split by_column(columns, max_columns(k));
-    const RunTiles* const tiles =
-        Shared && whole.far_channels ? kTiles<Scalar, Shared, Shared>.entries[k - 1] : kTiles<Scalar, Shared, false>.entries[k - 1];
+    const RunTiles* const tiles = tiles_of<Scalar, Shared>(whole, k);
     job.x = whole.x;
     std::byte* const out = job.out;
     Fetch fetch(job, sizeof(Scalar), done, k, by_column.pieces);

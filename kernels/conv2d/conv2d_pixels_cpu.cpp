@@ -15,7 +15,7 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
-constexpr std::int64_t kNearBytes = 96 << 10;    // of a source that is found in or near a first cache
+constexpr std::int64_t kNearBytes = 96 << 10;    // of a source, or a filter bank, that is found in or near a first cache
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
 constexpr std::int64_t kPartChannels = 12;       // of the output that are one part of the work: whole register tiles
@@ -88,6 +88,7 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
   job.out_k = sums.step * scalar;
   job.x_q = job.out_q = kVectorBytes;
   job.far_channels = gather.in * gather.slab_channel * scalar > kNearBytes;
+  const bool far_filters = gather.out * gather.in * gather.tap_count() * scalar > kNearBytes;
   for (std::int64_t group = wanted.first / gather.out; group * gather.out < wanted.last; ++group) {
     const std::int64_t end = at_most(gather.out, wanted.last - group * gather.out);
     for (std::int64_t k = at_least(0, wanted.first - group * gather.out), tile; k < end; k += tile) {
@@ -112,7 +113,7 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
           job.out = reinterpret_cast<std::byte*>(out);
           job.accumulate = accumulate || c > 0;
           // The next tile's filters lie beside those of each channel, or behind all of them.
-          job.ahead = job.w + tile * job.w_k + (job.taps - taps) * tile * scalar;
+          if (far_filters) job.ahead = job.w + tile * job.w_k + (job.taps - taps) * tile * scalar;
           job.ahead_channel = job.w_channel > job.w_k ? job.w_channel : 0;
           multiply<Scalar, true>(job, tile, columns);
         }
