@@ -12,10 +12,16 @@
 
 namespace gi::kernels::GI_ISA {
 
-inline constexpr int kMaxVectors = 4;  // of output channels in a register tile
+inline constexpr int kMaxVectors = kVectorRegisters == 32 ? 4 : 3;  // of output channels in a register tile
 
 /// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
 constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
+
+/// Keeps the compiler from loading a tap's operands with another's: where they are no operands of the multiply-adds, that takes
+/// more registers than there are.
+[[gnu::always_inline]] inline void tap_begins() {
+  if constexpr (kVectorRegisters < 32) asm volatile("" ::: "memory");
+}
 
 /// Fetches rows into the caches little by little: they are too far apart, and too many, for the processor to foresee them.
 class Fetch {
@@ -73,8 +79,9 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
     job.fetch->some();
     const Scalar* row = pixels;
     for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (std::int64_t s = 0; s < taps; ++s, filter += width) {
+        tap_begins();
         V a[Q];
 #pragma GCC unroll 4
         for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
@@ -96,10 +103,10 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
 template <class Scalar>
 using AddRows = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
 
-/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors.
-template <class Scalar, int S, int Step>
+/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors, up to Most.
+template <class Scalar, int S, int Step, int Most = kMaxVectors>
 struct Tiles {
-  AddRows<Scalar> entries[kMaxVectors][max_pixels(1)] = {};
+  AddRows<Scalar> entries[Most][max_pixels(1)] = {};
 
   template <int Q, int K>
   constexpr void fill() {
@@ -107,11 +114,11 @@ struct Tiles {
     if constexpr (K > 1) fill<Q, K - 1>();
     else if constexpr (Q > 1) fill<Q - 1, max_pixels(Q - 1)>();
   }
-  constexpr Tiles() { fill<kMaxVectors, max_pixels(kMaxVectors)>(); }
+  constexpr Tiles() { fill<Most, max_pixels(Most)>(); }
 };
 
-template <class Scalar, int S, int Step>
-inline constexpr Tiles<Scalar, S, Step> kTiles;
+template <class Scalar, int S, int Step, int Most = kMaxVectors>
+inline constexpr Tiles<Scalar, S, Step, Most> kTiles;
 
 /// The tiles for rows of that many taps, and pixels that far apart.
 template <class Scalar>

@@ -20,7 +20,6 @@ namespace {
 constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
 constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
 constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
-constexpr std::int64_t kSmallBank = 1 << 20;     // bytes of filters that take a second place without anybody noticing
 constexpr std::int64_t kMaxPairs = 2;
 struct Sizes : FilterOrder {
   ConvAxis h, w;
@@ -237,9 +236,7 @@ template <class Scalar, bool Adjoint>
 Prepared prepared(const Problem& problem, std::size_t operand) {
   constexpr std::int64_t n = kElements<Scalar>;
   const Sizes sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, n, problem.out[0].dims[1]);
-  const std::int64_t numbers = sizes.bank(n);
-  const bool costly = sizes.held < sizes.in && (Adjoint || numbers * static_cast<std::int64_t>(sizeof(Scalar)) <= kSmallBank);
-  return operand % 2 == 1 && costly ? Prepared{&kPreparing<Scalar, Adjoint>, numbers} : Prepared{};
+  return operand % 2 == 1 && sizes.held < sizes.in ? Prepared{&kPreparing<Scalar, Adjoint>, sizes.bank(n)} : Prepared{};
 }
 
 template <class Scalar, bool Adjoint>
