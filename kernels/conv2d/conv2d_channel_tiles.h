@@ -41,29 +41,30 @@ struct ChannelTiles {
   /// The part of the image that a block's windows cover.
   std::int64_t slab_w() const { return tiles_w * size + halo; }
   std::int64_t slab_h() const { return rows * size + halo; }
-  /// Numbers of a place's tiles, for `groups` of as many channels as a vector has elements.
-  std::int64_t place(std::int64_t groups, std::int64_t elements) const { return (groups * tiles() + 1) * elements; }
+  /// Numbers from place to place, and from group to group of as many channels as a vector has elements.
+  std::int64_t place(std::int64_t elements) const { return (tiles() + 1) * elements; }
+  std::int64_t group(std::int64_t elements) const { return places() * place(elements); }
 };
 
-/// [place][group of channels][tile][channel of the group] of the tiles of rows from i0 on; `step` from place to place. Channels
-/// that are not there are zero.
+/// [group of channels][place][tile][channel of the group] of the tiles of rows from i0 on. Channels that are not there are zero.
 template <class Scalar, int M, bool Halo>
-void transform_channels(const ChannelTiles& t, const Scalar* planes, std::int64_t channels, std::int64_t i0, std::int64_t step,
-                        Scalar* slab, Scalar* to) {
+void transform_channels(const ChannelTiles& t, const Scalar* planes, std::int64_t channels, std::int64_t i0, Scalar* slab,
+                        Scalar* groups) {
   using V = Vector<Scalar>;
   using Side = ImageSide<M, Halo>;
   constexpr std::int64_t n = kElements<Scalar>;
-  const std::int64_t rows = at_most(t.rows, t.tiles_h - i0), top = i0 * M - t.pad_h, plane = t.h * t.w;
+  const std::int64_t rows = at_most(t.rows, t.tiles_h - i0), top = i0 * M - t.pad_h, plane = t.h * t.w, step = t.place(n);
   std::memset(slab, 0, t.slab_h() * t.slab_w() * n * sizeof(Scalar));
   // What of the image is in the slab.
   const std::int64_t first_row = at_least(top, 0), last_row = at_most(top + rows * M + t.halo, t.h);
   const std::int64_t first_column = at_least(-t.pad_w, 0), last_column = at_most(t.slab_w() - t.pad_w, t.w);
-  for (std::int64_t c = 0; c < channels; c += n, planes += n * plane) {
+  for (std::int64_t c = 0; c < channels; c += n, planes += n * plane, groups += t.group(n)) {
     for (std::int64_t y = first_row; y < last_row; ++y) {
       const std::int64_t at = y * t.w + first_column, behind = plane - at;  // of the last channel, that may be read
       transpose<Scalar, false>({planes + at, plane, behind}, at_most(n, channels - c), last_column - first_column,
                                {slab + ((y - top) * t.slab_w() + first_column + t.pad_w) * n, n, n});
     }
+    Scalar* to = groups;
     for (std::int64_t i = 0; i < rows; ++i)
       for (std::int64_t j = 0; j < t.tiles_w; ++j, to += n) {
         const Scalar* const window = slab + (i * t.slab_w() + j) * M * n;

@@ -1,11 +1,11 @@
 // conv2d and conv2d_grad_input of single trials by minimal filtering (kernels/winograd/winograd.h), with output channels in the
 // lanes, all within one convolution.
 //
-// Few tiles meet many filters in deep layers, and transforms are up to four times as large as the filters. So those to one vector
-// of output channels are transformed a chunk of input channels and a row of places at a time, and multiplied before they leave the
-// first cache; the next chunk is fetched meanwhile. Everything has channels in the lanes: windows [place][group of input
-// channels][tile] [channel], which give the products' scalars, filters [place][input channel][output channel], their vectors, and
-// sums [place][tile][output channel].
+// Few tiles meet many filters in deep layers, and transforms are up to four times as large as the filters. So those to one or two
+// vectors of output channels are transformed a chunk of input channels and a row of places at a time, and multiplied before they
+// leave the first cache; the next chunk is fetched meanwhile. Everything has channels in the lanes: windows [group of input
+// channels] [place][tile][channel], which give the products' scalars, filters [place][input channel][output channel], their
+// vectors, and sums [place][tile][output channel].
 //
 // The adjoint is the convolution with the filters turned round and the channels exchanged.
 #include "kernels/common/families.h"
@@ -18,9 +18,9 @@ namespace {
 constexpr std::int64_t kChunkBytes = 32 << 10;    // of a first cache: a chunk's filters, and a row of their transforms
 constexpr std::int64_t kWindowBytes = 600 << 10;  // of a second cache of 1 MiB or more: transformed windows
 constexpr std::int64_t kHeldBytes = 640 << 10;    // and transformed filters that stay for all blocks
-constexpr std::int64_t kSmallBank = 1 << 20;      // bytes of filters that take a second place without anybody noticing
 constexpr std::int64_t kTaps = 9;
 constexpr std::int64_t kMaxPairs = 2;
+constexpr int kMostVectors = 2;  // of output channels at a time
 
 struct Sizes : FilterOrder {
   std::int64_t elements, images;
@@ -28,12 +28,12 @@ struct Sizes : FilterOrder {
   std::int64_t p, q;     ///< of the result
   bool held;             ///< whether all transformed filters stay
   std::int64_t chunk;    ///< input channels whose filters are transformed at a time
-  std::int64_t windows;  ///< numbers of a place's windows
-  std::int64_t filters;  ///< of a place's filters of a chunk
-  std::int64_t sums;     ///< of a place's sums
+  std::int64_t windows;  ///< numbers from place to place of a group's windows
+  std::int64_t filters;  ///< of a chunk's filters
+  std::int64_t sums;     ///< of sums
 
   Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements, std::int64_t images, std::int64_t number)
-      : FilterOrder(adjoint ? geo.k : geo.c, adjoint ? geo.c : geo.k, kTaps, elements, 1),
+      : FilterOrder(adjoint ? geo.k : geo.c, adjoint ? geo.c : geo.k, kTaps, elements, at_once(geo, adjoint)),
         elements(elements),
         images(images),
         tiles(adjoint ? ChannelTiles(geo.p, geo.q, 2 - geo.pad_h, 2 - geo.pad_w, geo.h, geo.w, geo.winograd, true)
@@ -42,11 +42,21 @@ struct Sizes : FilterOrder {
         q(adjoint ? geo.w : geo.q) {
     const std::int64_t vector = elements * number, groups = ceil_div(in, elements);  // bytes; of input channels
     tiles.rows = even_piece(tiles.tiles_h, kWindowBytes / (tiles.places() * groups * tiles.tiles_w * vector));
-    held = images * tiles.blocks() > 1 && vectors * tiles.places() * in * vector <= kHeldBytes;
-    chunk = held ? in : even_piece(groups, kChunkBytes / ((kTaps + tiles.side()) * elements * vector)) * elements;
-    windows = tiles.place(groups, elements);
-    filters = (chunk + 1) * elements;
-    sums = tiles.place(1, elements);
+    held = images * tiles.blocks() > 1 && parts() * tile * tiles.places() * in * vector <= kHeldBytes;
+    chunk = held ? in : even_piece(groups, kChunkBytes / ((kTaps + tiles.side()) * elements * tile * vector)) * elements;
+    windows = tiles.place(elements);
+    filters = (chunk * tile + 1) * elements;
+    sums = (tiles.tiles() * tile + 1) * elements;
+  }
+  std::int64_t width() const { return tile * elements; }  ///< output channels at a time
+  std::int64_t parts() const { return ceil_div(vectors, tile); }
+
+ private:
+  /// Vectors of output channels at a time: few tiles alone do not keep the multipliers busy, and where there are few registers
+  /// loads are what takes the time.
+  static std::int64_t at_once(const Conv2dGeometry& geo, bool adjoint) {
+    const std::int64_t tiles = ceil_div(adjoint ? geo.h : geo.p, geo.winograd) * ceil_div(adjoint ? geo.w : geo.q, geo.winograd);
+    return kVectorRegisters < 32 || tiles <= max_pixels(kMostVectors) ? kMostVectors : 1;
   }
 };
 
@@ -57,79 +67,81 @@ struct Scratch {
   Scratch(const Sizes& s, std::int64_t pairs)
       : slab(aligned(kTaps * sizeof(std::int64_t))),
         windows(slab + bytes(s.tiles.slab_h() * s.tiles.slab_w() * s.elements)),
-        windows_pair(bytes(s.tiles.places() * s.windows)),
+        windows_pair(bytes(ceil_div(s.in, s.elements) * s.tiles.group(s.elements))),
         copy(windows + pairs * windows_pair),
-        filters(copy + bytes(s.chunk * kTaps * s.elements)),
-        filters_pair(bytes(s.held ? s.vectors * s.tiles.places() * s.filters : s.tiles.side() * s.filters)),
+        filters(copy + bytes(s.chunk * kTaps * s.width())),
+        filters_pair(bytes((s.held ? s.parts() * s.tiles.places() : s.tiles.side()) * s.filters)),
         sums(filters + (s.held ? pairs : 1) * filters_pair),
         pixels(sums + bytes(s.tiles.places() * s.sums)),
-        end(pixels + bytes(s.tiles.rows * s.tiles.size * s.q * s.elements)) {}
+        end(pixels + bytes(s.tiles.rows * s.tiles.size * s.q * s.width())) {}
   static std::int64_t bytes(std::int64_t numbers) { return aligned(numbers * sizeof(Scalar)); }
 };
 
-/// Row A of places of filters [channel][tap][vector] as [place][channel][vector].
+/// Row A of places of the first `vectors` of filters [channel][tap][s.tile vectors] as [place][channel][s.tile vectors].
 template <class Scalar, int M, int A>
-void transform_filters(const Sizes& s, const Scalar* from, std::int64_t channels, Scalar* to) {
+void transform_filters(const Sizes& s, const Scalar* from, std::int64_t channels, std::int64_t vectors, Scalar* to) {
   using V = Vector<Scalar>;
   using L = typename FilterSide<M>::ToProducts;
   constexpr std::int64_t n = kElements<Scalar>;
-  for (std::int64_t c = 0; c < channels; ++c, from += kTaps * n, to += n) {
-    V half[3];
+  const std::int64_t width = s.width();
+  for (std::int64_t c = 0; c < channels; ++c, from += kTaps * width, to += width)
+    for (std::int64_t q = 0; q < vectors * n; q += n) {
+      V half[3];
 #pragma GCC unroll 3
-    for (int b = 0; b < 3; ++b) {
-      V column[3];
+      for (int b = 0; b < 3; ++b) {
+        V column[3];
 #pragma GCC unroll 3
-      for (int a = 0; a < 3; ++a) column[a] = *reinterpret_cast<const V*>(from + (a * 3 + b) * n);
-      half[b] = row_product<Scalar, L, A, 0, false>(column, V{});
+        for (int a = 0; a < 3; ++a) column[a] = *reinterpret_cast<const V*>(from + (a * 3 + b) * width + q);
+        half[b] = row_product<Scalar, L, A, 0, false>(column, V{});
+      }
+      rows_product<Scalar, L>(half, [&](int b, V v) { *reinterpret_cast<V*>(to + b * s.filters + q) = v; });
     }
-    rows_product<Scalar, L>(half, [&](int b, V v) { *reinterpret_cast<V*>(to + b * s.filters) = v; });
-  }
 }
 
-/// Sums [place][tile][vector] (+)= windows times filters, of a row of places and `channels` input channels.
+/// Sums [place][tile][vectors] (+)= windows times filters, of a row of places and `channels` input channels.
 template <class Scalar>
-void add_products(const Sizes& s, const Scalar* windows, const Scalar* filters, std::int64_t channels, std::int64_t tiles,
-                  bool accumulate, Fetch& fetch, Scalar* sums) {
+void add_products(const Sizes& s, const Scalar* windows, const Scalar* filters, std::int64_t channels, std::int64_t vectors,
+                  std::int64_t tiles, bool accumulate, Fetch& fetch, Scalar* sums) {
   constexpr std::int64_t n = kElements<Scalar>;
   RowsJob<Scalar> job{};
-  job.taps = job.row = 1;  // rows are the channels of a group
-  job.width = n;
-  job.filter_channel = n * n;
-  job.channel = tiles * n;
+  job.rows = 1;  // taps are the channels of a group
+  job.width = s.width();
+  job.filter_channel = n * job.width;
+  job.channel = s.tiles.group(n);
   job.fetch = &fetch;
   const std::int64_t whole = channels / n, rest = channels % n;
   for (std::int64_t place = 0; place < s.tiles.side(); ++place, windows += s.windows, filters += s.filters, sums += s.sums)
     for (std::int64_t j = 0, count; j < tiles; j += count) {
-      count = even_piece(tiles - j, max_pixels(1));
-      const AddRows<Scalar> add = kTiles<Scalar, 1, n>.entries[0][count - 1];
+      count = even_piece(tiles - j, max_pixels(static_cast<int>(vectors)));
+      Scalar* const to = sums + j * vectors * n;
       job.accumulate = accumulate;
       if (whole > 0) {
         job.channels = whole;
-        job.rows = n;
         job.filters = filters;
-        add(job, windows + j * n, sums + j * n);
+        kTiles<Scalar, n, n, kMostVectors>.entries[vectors - 1][count - 1](job, windows + j * n, to);
         job.accumulate = true;
       }
       if (rest > 0) {
         job.channels = 1;
-        job.rows = rest;
-        job.filters = filters + whole * n * n;
-        add(job, windows + (whole * tiles + j) * n, sums + j * n);
+        job.taps = rest;
+        job.filters = filters + whole * job.filter_channel;
+        kTiles<Scalar, 0, n, kMostVectors>.entries[vectors - 1][count - 1](job, windows + whole * job.channel + j * n, to);
       }
     }
 }
 
-/// Pixels [row][column][vector] of what sums come to.
+/// Pixels [row][column][vectors] of what sums come to.
 template <class Scalar, int M>
-void transform_back(const Sizes& s, const Scalar* sums, std::int64_t i0, Scalar* to) {
+void transform_back(const Sizes& s, const Scalar* sums, std::int64_t vectors, std::int64_t i0, Scalar* to) {
   using V = Vector<Scalar>;
   using Side = ImageSide<M, false>;
   constexpr std::int64_t n = kElements<Scalar>;
-  for (std::int64_t i = i0; i < at_most(i0 + s.tiles.rows, s.tiles.tiles_h); ++i, to += M * s.q * n)
-    for (std::int64_t j = 0; j < s.tiles.tiles_w; ++j, sums += n) {
-      const std::int64_t there_h = s.p - i * M, there_w = s.q - j * M;
+  const std::int64_t width = vectors * n, row = s.tiles.tiles_w * width;
+  for (std::int64_t i = i0; i < at_most(i0 + s.tiles.rows, s.tiles.tiles_h); ++i, to += M * s.q * width)
+    for (std::int64_t jq = 0; jq < row; jq += n, sums += n) {
+      const std::int64_t j = jq / width, q = jq % width, there_h = s.p - i * M, there_w = s.q - j * M;
       const auto load = [&](int a, int b) { return *reinterpret_cast<const V*>(sums + (a * Side::side + b) * s.sums); };
-      const auto place = [&](int a, int b) { return reinterpret_cast<V*>(to + (a * s.q + j * M + b) * n); };
+      const auto place = [&](int a, int b) { return reinterpret_cast<V*>(to + (a * s.q + j * M + b) * width + q); };
       if (there_h >= M && there_w >= M)
         transform<Scalar, V, typename Side::FromProducts>(load, [&](int a, int b, V x) { *place(a, b) = x; });
       else
@@ -148,15 +160,16 @@ inline void place_taps(bool adjoint, std::int64_t* places) {
   for (std::int64_t tap = 0; tap < kTaps; ++tap) places[tap] = adjoint ? kTaps - 1 - tap : tap;
 }
 
-/// Sums of one chunk of input channels, from filters [channel][tap][vector], or those that are transformed already.
+/// Sums of one chunk of input channels, from filters [channel][tap][s.tile vectors], or those that are transformed already.
 template <class Scalar, int M, int... A>
 void add_chunk(const Sizes& s, const Scalar* windows, const Scalar* from, Scalar* filters, std::int64_t channels,
-               std::int64_t tiles, bool there, bool accumulate, Fetch fetch, Scalar* sums, std::integer_sequence<int, A...>) {
+               std::int64_t vectors, std::int64_t tiles, bool there, bool accumulate, Fetch fetch, Scalar* sums,
+               std::integer_sequence<int, A...>) {
   const auto row = [&]<int I>(std::integral_constant<int, I>) {
-    Scalar* const to = filters + (s.held ? I * s.tiles.side() * s.filters : 0);
-    if (!there) transform_filters<Scalar, M, I>(s, from, channels, to);
-    add_products(s, windows + I * s.tiles.side() * s.windows, to, channels, tiles, accumulate, fetch,
-                 sums + I * s.tiles.side() * s.sums);
+    const std::int64_t place = I * s.tiles.side();
+    Scalar* const to = filters + (s.held ? place * s.filters : 0);
+    if (!there) transform_filters<Scalar, M, I>(s, from, channels, vectors, to);
+    add_products(s, windows + place * s.windows, to, channels, vectors, tiles, accumulate, fetch, sums + place * s.sums);
   };
   (row(std::integral_constant<int, A>{}), ...);
 }
@@ -170,7 +183,7 @@ void run_tiles(const Arguments& args) {
   const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
   std::int64_t* const places = reinterpret_cast<std::int64_t*>(args.scratch);
   Scalar *const copy = at(scratch.copy), *const sums = at(scratch.sums), *const pixels = at(scratch.pixels);
-  const Range wanted = parts_of(args, s.vectors);
+  const Range wanted = parts_of(args, s.parts());
   place_taps(Adjoint, places);
   for (std::int64_t block = 0; block < args.out[0].dims[0] * s.images * blocks; ++block) {
     const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
@@ -180,11 +193,11 @@ void run_tiles(const Arguments& args) {
       const ConstView& source = args.in[2 * pair];
       transform_channels<Scalar, M, true>(s.tiles,
                                           source.as<Scalar>() + t * source.strides[0] + image * s.in * s.tiles.h * s.tiles.w, s.in,
-                                          i0, s.windows, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
+                                          i0, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
     }
-    for (std::int64_t v = wanted.first; v < wanted.last; ++v) {
-      const std::int64_t first = v * n, count = at_most(n, s.out - first);
-      const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(1));
+    for (std::int64_t part = wanted.first; part < wanted.last; ++part) {
+      const std::int64_t first = part * s.width(), count = at_most(s.width(), s.out - first), vectors = ceil_div(count, n);
+      const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(static_cast<int>(vectors)));
       const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, s); };
       const auto piece = [&](std::int64_t c) { return Piece{c, at_most(s.chunk, s.in - c), first, count}; };
       for (std::int64_t pair = 0; pair < pairs; ++pair)
@@ -198,14 +211,14 @@ void run_tiles(const Arguments& args) {
             else if (pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
           }
           Scalar* const filters = at(scratch.filters + (s.held ? pair * scratch.filters_pair : 0));
-          add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c * tiles, from,
-                               filters + (s.held ? v * s.tiles.places() * s.filters : 0), piece(c).channels, tiles, there,
-                               pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
+          add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c / n * s.tiles.group(n), from,
+                               filters + (s.held ? part * s.tiles.places() * s.filters : 0), piece(c).channels, vectors, tiles,
+                               there, pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
         }
-      transform_back<Scalar, M>(s, sums, i0, pixels);
+      transform_back<Scalar, M>(s, sums, vectors, i0, pixels);
       const std::int64_t done = at_most(s.tiles.rows * M, s.p - i0 * M) * s.q;
       Scalar* const out = args.out[0].as<Scalar>() + ((t * s.images + image) * s.out + first) * plane + i0 * M * s.q;
-      transpose<Scalar, false>({pixels, n, n}, done, count, {out, plane, done});
+      transpose<Scalar, false>({pixels, vectors * n, vectors * n}, done, count, {out, plane, done});
     }
   }
 }
@@ -227,7 +240,7 @@ std::size_t scratch_bytes(const Problem& problem) {
 
 template <class Scalar, bool Adjoint>
 std::int64_t parts(const Problem& problem) {
-  return sizes_of<Scalar>(problem, Adjoint).vectors;
+  return sizes_of<Scalar>(problem, Adjoint).parts();
 }
 
 template <class Scalar, bool Adjoint>
@@ -248,9 +261,7 @@ constexpr Kernel kPreparing = preparing_kernel<Scalar, Adjoint>(kName, preparing
 template <class Scalar, bool Adjoint>
 Prepared prepared(const Problem& problem, std::size_t operand) {
   const Sizes s = sizes_of<Scalar>(problem, Adjoint);
-  const std::int64_t numbers = s.bank(s.elements);
-  const bool costly = !s.held && (Adjoint || numbers * static_cast<std::int64_t>(sizeof(Scalar)) <= kSmallBank);
-  return operand % 2 == 1 && costly ? Prepared{&kPreparing<Scalar, Adjoint>, numbers} : Prepared{};
+  return operand % 2 == 1 && !s.held ? Prepared{&kPreparing<Scalar, Adjoint>, s.bank(s.elements)} : Prepared{};
 }
 
 template <class Scalar, bool Adjoint>

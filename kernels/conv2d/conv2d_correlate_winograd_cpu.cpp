@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kImageBytes = 1 << 20;    // the windows of an image, so that all squares may come one by one
 constexpr std::int64_t kBlockBytes = 520 << 10;  // or those of a block, with the gradient's
 constexpr std::int64_t kGroups = 4;              // of output and of input channels, whose squares' sums stay
+constexpr std::int64_t kStreamBytes = 1 << 20;   // or what would only pass through it
 constexpr std::int64_t kTaps = 9;
 
 struct Sizes {
@@ -22,8 +23,9 @@ struct Sizes {
   std::int64_t groups_c, groups_k;  ///< of as many channels as a vector has elements
   ChannelTiles windows, tiles;      ///< of the image, of the gradient
   bool whole;                       ///< whether all tiles come at once
+  bool streams;                     ///< whether the filters go past the caches
   std::int64_t some_c, some_k;      ///< groups that are transformed at a time
-  std::int64_t window, tile, sum;   ///< numbers of a place's windows, tiles and sums
+  std::int64_t sum;                 ///< numbers of a place's sums
 
   Sizes(const Conv2dGeometry& geo, std::int64_t elements, std::int64_t images, std::int64_t number)
       : c(geo.c),
@@ -36,11 +38,10 @@ struct Sizes {
         tiles(geo.p, geo.q, 0, 0, geo.p, geo.q, geo.winograd, false) {
     const std::int64_t row = windows.places() * windows.tiles_w * elements * number;  // bytes of a row of tiles, for a group
     whole = images == 1 && groups_c * windows.tiles_h * row <= kImageBytes;
+    streams = c % elements == 0 && k * c * kTaps * number >= kStreamBytes;
     some_c = whole ? groups_c : even_piece(groups_c, kGroups);
     some_k = whole ? 1 : even_piece(groups_k, kGroups);
     if (!whole) windows.rows = tiles.rows = even_piece(windows.tiles_h, kBlockBytes / ((some_c + some_k) * row));
-    window = windows.place(some_c, elements);
-    tile = tiles.place(some_k, elements);
     sum = (elements + 1) * elements;
   }
   std::int64_t places() const { return windows.places(); }
@@ -54,8 +55,8 @@ struct Scratch {
   std::int64_t windows, tiles, sums, end;
   explicit Scratch(const Sizes& s)
       : windows(bytes(s.windows.slab_h() * s.windows.slab_w() * s.elements)),  // behind a slab
-        tiles(windows + bytes(s.places() * s.window)),
-        sums(tiles + bytes(s.places() * s.tile)),
+        tiles(windows + bytes(s.some_c * s.windows.group(s.elements))),
+        sums(tiles + bytes(s.some_k * s.tiles.group(s.elements))),
         end(sums + bytes((s.whole ? 1 : s.some_c * s.some_k) * s.square())) {}
   static std::int64_t bytes(std::int64_t numbers) { return aligned(numbers * sizeof(Scalar)); }
 };
@@ -72,7 +73,8 @@ void add_square(const Sizes& s, const Scalar* windows, const Scalar* tiles, std:
   job.row = job.width = n;
   job.accumulate = accumulate;
   job.fetch = &none;
-  for (std::int64_t place = 0; place < s.places(); ++place, windows += s.window, tiles += s.tile, sums += s.sum) {
+  const std::int64_t step = s.windows.place(n);
+  for (std::int64_t place = 0; place < s.places(); ++place, windows += step, tiles += step, sums += s.sum) {
     job.filters = windows;
     for (std::int64_t k = 0, some; k < outputs; k += some) {
       some = even_piece(outputs - k, max_pixels(1));
@@ -94,7 +96,12 @@ void transform_square(const Sizes& s, const Scalar* sums, std::int64_t outputs, 
         [&](int a, int b, V v) { *reinterpret_cast<V*>(taps[a * 3 + b]) = v; });
     // Where a vector holds a whole filter, it may be written over what becomes the next one.
     transpose<Scalar, false>({taps[0], n, n}, kTaps, n, {filters, kTaps, at_least(kTaps, n)});
-    std::memcpy(to, filters, inputs * kTaps * sizeof(Scalar));
+    if (s.streams) {
+#pragma GCC unroll 9
+      for (std::int64_t v = 0; v < kTaps; ++v) stream<Scalar>(to + v * n, *reinterpret_cast<const V*>(filters + v * n));
+    } else {
+      std::memcpy(to, filters, inputs * kTaps * sizeof(Scalar));
+    }
   }
 }
 
@@ -120,15 +127,16 @@ void run_tiles(const Arguments& args) {
           if (!s.whole || part == parts.first)
             transform_channels<Scalar, M, true>(
                 s.windows, x.as<Scalar>() + t * x.strides[0] + (image * s.c + first_c) * s.windows.h * s.windows.w, channels_c, i0,
-                s.window, slab, windows);
+                slab, windows);
           transform_channels<Scalar, M, false>(s.tiles,
                                                g.as<Scalar>() + t * g.strides[0] + (image * s.k + first_k) * s.tiles.h * s.tiles.w,
-                                               channels_k, i0, s.tile, slab, tiles);
+                                               channels_k, i0, slab, tiles);
           Scalar* sums = at(scratch.sums);
           for (std::int64_t i = 0; i < channels_k; i += n)
             for (std::int64_t j = 0; j < channels_c; j += n) {
               const std::int64_t outputs = at_most(n, channels_k - i), inputs = at_most(n, channels_c - j);
-              add_square(s, windows + j * count, tiles + i * count, count, outputs, block > 0, sums);
+              add_square(s, windows + j / n * s.windows.group(n), tiles + i / n * s.tiles.group(n), count, outputs, block > 0,
+                         sums);
               if (block == blocks - 1)
                 transform_square<Scalar, M>(s, sums, outputs, inputs,
                                             args.out[0].as<Scalar>() + ((t * s.k + first_k + i) * s.c + first_c + j) * kTaps);
@@ -136,6 +144,7 @@ void run_tiles(const Arguments& args) {
             }
         }
       }
+  if (s.streams) stream_end();
 }
 
 template <class Scalar>

@@ -281,6 +281,11 @@ TEST_CASE("convolution kernels on large shapes against the references", "[parity
   cases.push_back(make_case("conv2d", "16 to 16 channels at 40x230", blocks, {image, filters}, image, blocks.macs()));
   cases.push_back(make_case("conv2d_grad_input", "16 to 16 channels at 40x230", blocks, {image, filters}, image, blocks.macs()));
   cases.push_back(make_case("conv2d_grad_weight", "16 to 16 channels at 40x230", blocks, {image, image}, filters, blocks.macs()));
+  // More than 1 MiB of filters, that are written past the caches.
+  const Conv2dGeometry many{
+      .c = 256, .k = 144, .h = 3, .w = 4, .r = 3, .s = 3, .p = 3, .q = 4, .pad_h = 1, .pad_w = 1, .winograd = 2};
+  cases.push_back(make_case("conv2d_grad_weight", "F(2x2), 256 to 144 channels at 3x4", many,
+                            {operand({1, 256, 3, 4}), operand({1, 144, 3, 4})}, operand({144, 256, 3, 3}), many.macs()));
   check_op_cases(cases);
 }
 TEST_CASE("matmul kernels against the references", "[parity]") { check_op_cases(matmul_cases()); }
