@@ -17,9 +17,10 @@ struct Costs {
   double images = 4, filters = 2;
   double block = 0;  ///< numbers of a block's windows, of one image
   // Within the convolutions of one trial: GFLOP/s of products, ns a number of the products of an image, of a filter, and of one
-  // that a weight gradient makes; of direct ones ns a number of the filters, and GFLOP/s of weight gradients. 0: not so.
+  // that a weight gradient makes; ns a number of the filters as they come, there and in direct ones; GFLOP/s of direct weight
+  // gradients. 0: not so.
   struct {
-    double product = 0, image = 0, filter = 0, result = 0, direct_filter = 0, direct_weight = 0;
+    double product = 0, image = 0, filter = 0, result = 0, raw_filter = 0, direct_filter = 0, direct_weight = 0;
   } within = {};
   // Of direct convolutions on tile units, from 16 channels on: GFLOP/s of whole tiles, and ns a number of the filter bank, as if it
   // were split each time. 0: none.
@@ -29,9 +30,9 @@ struct Costs {
 // machine: one trial on an Intel Xeon (Emerald Rapids), packs on an AMD EPYC (Zen 5). What is within kernels was fitted to single
 // calls of them and of direct ones, layers of 16 to 512 channels at 32 to 7 pixels. The blocks are kWindowBytes of
 // kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
-constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.4, 0.65, 0.05, 24}},
-                             {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.19, 0.25, 0.2, 65}},
-                             {155, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.2, 0.105, 0.2, 0.2, 120}}};
+constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.2, 0.65, 0.35, 0.05, 24}},
+                             {82, 80, 0.17, 0.65, 0.41, 4, 2, 0, {85, 0.29, 0.066, 0.25, 0.25, 0.2, 50}},
+                             {155, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.2, 0.05, 0.15, 0.1, 0.2, 120}}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
 // Bytes of a block's transformed windows, and of transformed filters that stay: kernels/conv2d/conv2d_channels_winograd_cpu.cpp.
@@ -73,6 +74,15 @@ WinogradNs winograd_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, s
           costs.filters * blocks * numbers(geo.k * geo.c) * costs.filter};
 }
 
+struct Choice {
+  passes::WinogradWay way;
+  double ns;
+
+  void offer(passes::WinogradWay other, double takes) {
+    if (takes < ns) way = other, ns = takes;
+  }
+};
+
 struct WithinNs {
   double convolution, grad_weight;
 };
@@ -85,9 +95,10 @@ WithinNs within_ns(const Costs& costs, const kernels::Conv2dGeometry& geo, std::
   constexpr auto kNumber = static_cast<std::int64_t>(sizeof(float));
   const std::int64_t rows = std::clamp<std::int64_t>(kWindowBytes / (places * std::max(c, k) * tiles_w * kNumber), 1, tiles_h);
   const std::int64_t blocks = bank * kNumber <= kHeldBytes ? 1 : images * ((tiles_h + rows - 1) / rows);
-  const auto& [product, image, filter, result, direct_filter, direct_weight] = costs.within;
-  const double common = static_cast<double>(bank * tiles) * 2 / product + image * static_cast<double>(places * (c + k) * tiles);
-  return {common + filter * static_cast<double>(blocks * bank), common + result * static_cast<double>(bank)};
+  const auto& w = costs.within;
+  const double common = static_cast<double>(bank * tiles) * 2 / w.product + w.image * static_cast<double>(places * (c + k) * tiles);
+  const double filters = w.filter * static_cast<double>(bank) + w.raw_filter * static_cast<double>(geo.r * geo.s * c * k);
+  return {common + static_cast<double>(blocks) * filters, common + w.result * static_cast<double>(bank)};
 }
 
 }  // namespace
@@ -101,7 +112,7 @@ passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std
     const bool within = packs || asked.starts_with("within");
     const std::int64_t tile = asked == "no" ? 0 : asked.back() - '0';
     rule.way = [=](const kernels::Conv2dGeometry&, std::int64_t) { return WinogradWay{tile, within}; };
-    rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, WinogradWay) { return true; };
+    rule.grad_weight = [](const kernels::Conv2dGeometry&, std::int64_t, WinogradWay others) { return others; };
     return rule;
   }
   const bool bf16x3 = !packs && products == "bf16x3";
@@ -109,29 +120,33 @@ passes::WinogradRule winograd_rule(std::string_view asked, kernels::Isa isa, std
   const std::int64_t multiple = packs ? 1 : rule.column_multiple;
   const std::int64_t lanes_of_one = kernels::pack_lanes(isa);
   const bool may_be_within = costs.within.product > 0;
-  rule.way = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images) {
-    WinogradWay best;
-    double least = kMargin * kConvolutions * direct_ns(costs, geo, images);
-    const auto offer = [&](WinogradWay way, double ns) {
-      if (ns < least) best = way, least = ns;
-    };
-    for (const std::int64_t tile : {2, 4}) {
-      const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
-      offer({tile, packs}, kConvolutions * ns.product + ns.images + ns.filters);
-      if (!may_be_within) continue;
-      const WithinNs within = within_ns(costs, geo, images, tile, lanes_of_one);
-      offer({tile, true}, (kConvolutions - 1) * within.convolution + within.grad_weight);
+  // What the weight gradient reads is there for the others, but within kernels. In packs they all go the same way.
+  const auto grad_weight = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images, WinogradWay others) {
+    const double rate = may_be_within ? costs.within.direct_weight : costs.direct;
+    Choice best{{}, kMargin * 2 * static_cast<double>(geo.macs() * images) / rate};
+    if (!others.within_kernel) {
+      const WinogradNs ns = winograd_ns(costs, geo, images, others.tile, multiple);
+      best.offer(others, ns.product + ns.filters / costs.filters);
+    } else {
+      for (const std::int64_t tile : {2, 4})
+        best.offer({tile, true}, within_ns(costs, geo, images, tile, lanes_of_one).grad_weight);
     }
     return best;
   };
-  // What the weight gradient reads is there for the others, but within kernels. In packs they all go the same way.
-  rule.grad_weight = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images, WinogradWay way) {
-    if (packs) return true;
-    const WinogradNs ns = winograd_ns(costs, geo, images, way.tile, multiple);
-    const double taken = way.within_kernel ? within_ns(costs, geo, images, way.tile, lanes_of_one).grad_weight
-                                           : ns.product + ns.filters / costs.filters;
-    const double rate = may_be_within ? costs.within.direct_weight : costs.direct;
-    return taken < kMargin * 2 * static_cast<double>(geo.macs() * images) / rate;
+  rule.way = [=, &costs](const kernels::Conv2dGeometry& geo, std::int64_t images) {
+    Choice best{{}, kMargin * kConvolutions * direct_ns(costs, geo, images)};
+    for (const std::int64_t tile : {2, 4}) {
+      const WinogradNs ns = winograd_ns(costs, geo, images, tile, multiple);
+      best.offer({tile, packs}, kConvolutions * ns.product + ns.images + ns.filters);
+      if (!may_be_within) continue;
+      const WinogradWay way{tile, true};
+      best.offer(way, (kConvolutions - 1) * within_ns(costs, geo, images, tile, lanes_of_one).convolution +
+                          grad_weight(geo, images, way).ns);
+    }
+    return best.way;
+  };
+  rule.grad_weight = [=](const kernels::Conv2dGeometry& geo, std::int64_t images, WinogradWay others) {
+    return packs ? others : grad_weight(geo, images, others).way;
   };
   return rule;
 }

@@ -23,9 +23,9 @@ class UseWinograd : public Rewriter {
     if (geo.r != 3 || geo.s != 3 || geo.stride_h != 1 || geo.stride_w != 1 || geo.groups != 1) return {};
     // conv2d and conv2d_grad_weight read x, conv2d_grad_input reads g: images of N either way.
     const std::int64_t images = g.node(n.inputs[0]).shape[1];
-    const WinogradWay way = rule_.way(geo, images);
+    WinogradWay way = rule_.way(geo, images);
+    if (way.tile != 0 && n.op->name == "conv2d_grad_weight") way = rule_.grad_weight(geo, images, way);
     if (way.tile == 0) return {};
-    if (n.op->name == "conv2d_grad_weight" && !rule_.grad_weight(geo, images, way)) return {};
     WinogradGeometry d{
         .tile = way.tile, .n = images, .h = geo.h, .w = geo.w, .p = geo.p, .q = geo.q, .pad_h = geo.pad_h, .pad_w = geo.pad_w};
     if (way.within_kernel) {

@@ -18,11 +18,12 @@ struct WinogradWay {
 
 /// Which convolutions are rewritten, and how.
 struct WinogradRule {
-  /// Asked for 3x3 filters of stride 1 in one group, and `images` images; the answer holds for the convolution and its gradients
-  /// alike, so that they share the transforms.
+  /// Asked for 3x3 filters of stride 1 in one group, and `images` images; the answer holds for the convolution and its gradient by
+  /// the input alike, so that they share the transforms.
   std::function<WinogradWay(const kernels::Conv2dGeometry&, std::int64_t images)> way;
-  /// Whether conv2d_grad_weight goes the same way. It alone transforms its result, a whole bank of filters.
-  std::function<bool(const kernels::Conv2dGeometry&, std::int64_t images, WinogradWay)> grad_weight;
+  /// How conv2d_grad_weight goes where the others go that way: likewise, or not at all, or within its kernel with a tile of its
+  /// own. It alone transforms its result, a whole bank of filters.
+  std::function<WinogradWay(const kernels::Conv2dGeometry&, std::int64_t images, WinogradWay)> grad_weight;
   /// Columns of products are rounded up to whole multiples of this.
   std::int64_t column_multiple = 1;
 };

@@ -164,9 +164,10 @@ TEST_CASE("how a single trial's convolutions are filtered is chosen by their ext
   CHECK(way(3, 32).tile == 0);  // lanes without channels
   CHECK(way(64, 56).within_kernel);
   CHECK(way(64, 56).tile == 4);
-  CHECK(rule.grad_weight(layer(64, 56), 1, way(64, 56)));
-  CHECK(way(512, 7).tile == 2);
-  CHECK_FALSE(rule.grad_weight(layer(512, 7), 1, way(512, 7)));  // few pixels cost less than the way back of many filters
+  CHECK(rule.grad_weight(layer(64, 56), 1, way(64, 56)).tile == 4);
+  CHECK(way(512, 7).tile == 4);
+  CHECK(rule.grad_weight(layer(512, 7), 1, way(512, 7)).tile == 2);  // the way back of many filters is shorter
+  CHECK(rule.grad_weight(layer(512, 4), 1, {4, true}).tile == 0);    // than which few pixels cost even less
   CHECK(way(256, 32).tile == 4);
   CHECK_FALSE(way(256, 32).within_kernel);  // filters that do not stay would be transformed anew for each block of tiles
 }
@@ -175,8 +176,9 @@ TEST_CASE("a weight gradient may stay as it is where other convolutions are tran
   const auto sample = test::small_attack({.trials = 1, .smooth = true});
   const Program plain = sample->program();
   const auto rewritten = [&plain](bool grad_weight) {
-    return passes::use_winograd(plain, {.way = [](const kernels::Conv2dGeometry&, std::int64_t) { return passes::WinogradWay{4}; },
-                                        .grad_weight = [grad_weight](const auto&, auto, auto) { return grad_weight; }});
+    return passes::use_winograd(
+        plain, {.way = [](const kernels::Conv2dGeometry&, std::int64_t) { return passes::WinogradWay{4}; },
+                .grad_weight = [grad_weight](const auto&, auto, auto way) { return grad_weight ? way : passes::WinogradWay{}; }});
   };
   const auto count = [](const Program& program, std::string_view op) {
     std::int64_t n = 0;
