@@ -170,6 +170,7 @@ TEST_CASE("how a single trial's convolutions are filtered is chosen by their ext
   CHECK(rule.grad_weight(layer(512, 4), 1, {4, true}).tile == 0);    // than which few pixels cost even less
   CHECK(way(256, 32).tile == 4);
   CHECK_FALSE(way(256, 32).within_kernel);  // filters that do not stay would be transformed anew for each block of tiles
+  CHECK(winograd_rule("", kernels::Isa::avx2, 1).way(layer(256, 32), 1).within_kernel);  // where products are what takes the time
 }
 
 TEST_CASE("a weight gradient may stay as it is where other convolutions are transformed", "[plan]") {
