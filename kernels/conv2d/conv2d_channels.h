@@ -79,7 +79,7 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
     job.fetch->some();
     const Scalar* row = pixels;
     for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
-#pragma GCC unroll 4
+#pragma GCC unroll 3
       for (std::int64_t s = 0; s < taps; ++s, filter += width) {
         tap_begins();
         V a[Q];
