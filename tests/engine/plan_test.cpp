@@ -198,6 +198,29 @@ TEST_CASE("a weight gradient may stay as it is where other convolutions are tran
   for (const char* name : {"loss", "match", "dx", "x"}) CHECK(relative_error(work.get(name), oracle.get(name)) <= 1e-12);
 }
 
+TEST_CASE("a weight gradient may have a tile of its own within its kernel", "[plan]") {
+  const auto sample = test::small_attack({.trials = 1, .smooth = true});
+  const Program plain = sample->program();
+  const Program told = passes::use_winograd(plain, {.way =
+                                                        [](const auto&, auto) {
+                                                          return passes::WinogradWay{4, true};
+                                                        },
+                                                    .grad_weight =
+                                                        [](const auto&, auto, auto) {
+                                                          return passes::WinogradWay{2, true};
+                                                        }});
+  std::int64_t asked = 0;
+  for (NodeId id = 0; id < told.graph().size(); ++id) {
+    const Node& n = told.graph().node(id);
+    if (!n.op->name.starts_with("conv2d")) continue;
+    const auto& geo = n.attrs.as<kernels::Conv2dGeometry>();
+    if (geo.winograd == 0) continue;  // other filters than 3x3, or strides
+    ++asked;
+    CHECK(geo.winograd == (n.op->name == "conv2d_grad_weight" ? 2 : 4));
+  }
+  CHECK(asked > 0);
+}
+
 TEST_CASE("transforms of large filters are made again where they were read long ago, if that saves much memory", "[plan]") {
   constexpr std::int64_t kChannels = 256, kSide = 4;
   constexpr std::size_t kBank = 36 * kChannels * kChannels * sizeof(float);
