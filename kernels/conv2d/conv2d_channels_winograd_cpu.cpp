@@ -15,9 +15,11 @@
 namespace gi::kernels::GI_ISA {
 namespace {
 
-constexpr std::int64_t kChunkBytes = 32 << 10;    // of a first cache: a chunk's filters, and a row of their transforms
-constexpr std::int64_t kWindowBytes = 600 << 10;  // of a second cache of 1 MiB or more: transformed windows
-constexpr std::int64_t kHeldBytes = 640 << 10;    // and transformed filters that stay for all blocks
+constexpr std::int64_t kChunkBytes = 32 << 10;  // of a first cache: a chunk's filters, and a row of their transforms
+// Transformed windows: of a second cache of 1 MiB or more, or, where products are half as fast, from the third: that is less than
+// transforming filters anew for every block.
+constexpr std::int64_t kWindowBytes = (kVectorRegisters == 32 ? 600 : 2400) << 10;
+constexpr std::int64_t kHeldBytes = 640 << 10;  // transformed filters that stay for all blocks
 constexpr std::int64_t kTaps = 9;
 constexpr std::int64_t kMaxPairs = 2;
 constexpr int kMostVectors = 2;  // of output channels at a time
