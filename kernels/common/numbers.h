@@ -15,6 +15,14 @@ inline std::int64_t even_piece(std::int64_t extent, std::int64_t most) {
   return ceil_div(extent, ceil_div(extent, at_least(most, 1)));
 }
 
+/// `extent` in pieces of at most `most` (at least 1), as even as they go: the first `large` of `size`, the others one less.
+struct Split {
+  std::int64_t pieces, size, large;
+  Split(std::int64_t extent, std::int64_t most)
+      : pieces(ceil_div(extent, most)), size(ceil_div(extent, pieces)), large(pieces - (pieces * size - extent)) {}
+  std::int64_t operator[](std::int64_t piece) const { return piece < large ? size : size - 1; }
+};
+
 struct Range {
   std::int64_t first, last;
 };

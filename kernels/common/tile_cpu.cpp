@@ -1,5 +1,7 @@
 #include "kernels/common/tile.h"
 
+#include "kernels/common/numbers.h"
+
 namespace gi::kernels::GI_ISA {
 
 namespace {
@@ -167,13 +169,6 @@ const RunTiles* tiles_of(const TileJob& job, std::int64_t k) {
   return kTiles<Scalar, Shared, Fetched::nothing>.entries[k - 1];
 }
 
-/// Splits `extent` into pieces of at most `most`, as even as they go: the first `large` of `size`, the others one less.
-struct Split {
-  std::int64_t pieces, size, large;
-  Split(std::int64_t extent, std::int64_t most)
-      : pieces((extent + most - 1) / most), size((extent + pieces - 1) / pieces), large(pieces - (pieces * size - extent)) {}
-};
-
 }  // namespace
 
 template <class Scalar, bool Shared>
@@ -182,7 +177,7 @@ void multiply(const TileJob& whole, std::int64_t rows, std::int64_t columns) {
   TileJob job = whole;
   std::int64_t done = 0;
   for (std::int64_t piece = 0; piece < by_row.pieces; ++piece) {
-    const std::int64_t k = piece < by_row.large ? by_row.size : by_row.size - 1;
+    const std::int64_t k = by_row[piece];
     const Split by_column(columns, max_columns(k));
     const RunTiles* const tiles = tiles_of<Scalar, Shared>(whole, k);
     job.x = whole.x;

@@ -135,6 +135,7 @@ void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, 
     }
     const auto& tiles = tiles_of<Scalar>(job.taps, sizes.w.step())[tile - 1];
     const std::int64_t chunk = sizes.chunk(job.rows * job.taps, tile);
+    const Split split(pixels, max_pixels(static_cast<int>(tile)));
     for (std::int64_t c = 0; c < channels; c += chunk) {
       job.channels = at_most(chunk, channels - c);
       job.accumulate = accumulate || c > 0;
@@ -142,8 +143,8 @@ void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, 
       for (std::int64_t i = i0; i < i1; ++i) {
         const Scalar* const row = source + c * job.channel + (i * sizes.h.step() + sizes.first_row(phase_h)) * sizes.columns +
                                   sizes.first_column(phase_w);
-        for (std::int64_t j = 0, count; j < pixels; j += count) {
-          count = even_piece(pixels - j, max_pixels(static_cast<int>(tile)));
+        for (std::int64_t piece = 0, j = 0, count; piece < split.pieces; ++piece, j += count) {
+          count = split[piece];
           tiles[count - 1](job, row + j * sizes.w.step(), out + ((i - i0) * sizes.pitch + j) * width);
         }
       }

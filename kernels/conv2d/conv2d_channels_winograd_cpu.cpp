@@ -112,9 +112,10 @@ void add_products(const Sizes& s, const Scalar* windows, const Scalar* filters, 
   job.channel = s.tiles.group(n);
   job.fetch = &fetch;
   const std::int64_t whole = channels / n, rest = channels % n;
+  const Split split(tiles, max_pixels(static_cast<int>(vectors)));
   for (std::int64_t place = 0; place < s.tiles.side(); ++place, windows += s.windows, filters += s.filters, sums += s.sums)
-    for (std::int64_t j = 0, count; j < tiles; j += count) {
-      count = even_piece(tiles - j, max_pixels(static_cast<int>(vectors)));
+    for (std::int64_t piece = 0, j = 0, count; piece < split.pieces; ++piece, j += count) {
+      count = split[piece];
       Scalar* const to = sums + j * vectors * n;
       job.accumulate = accumulate;
       if (whole > 0) {

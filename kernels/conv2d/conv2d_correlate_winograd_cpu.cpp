@@ -2,8 +2,8 @@
 //
 // At every place the tiles of the gradient, channels by tiles, meet the windows of the image, tiles by channels. A square of as
 // many output as input channels at a time, as a vector has elements, is summed over all tiles and transformed back where it is: a
-// whole bank of transformed filters would pass through memory. Where an image's tiles are too many for the second cache they come a
-// block after the other, and the sums of some squares stay.
+// whole bank of transformed filters would pass through memory. Where an image's tiles are too many for the caches they come a block
+// after the other, and the sums of some squares stay.
 #include "kernels/common/families.h"
 #include "kernels/conv2d/conv2d_channel_tiles.h"
 #include "kernels/conv2d/conv2d_channels.h"
@@ -11,10 +11,12 @@
 namespace gi::kernels::GI_ISA {
 namespace {
 
-// Of a second cache of 1 MiB or more:
-constexpr std::int64_t kImageBytes = 1 << 20;    // the windows of an image, so that all squares may come one by one
-constexpr std::int64_t kBlockBytes = 520 << 10;  // or those of a block, with the gradient's
-constexpr std::int64_t kGroups = 4;              // of output and of input channels, whose squares' sums stay
+// Of a second cache of 1 MiB or more, or, where products are half as fast, of the third: the windows of an image, so that all
+// squares may come one by one.
+constexpr std::int64_t kImageBytes = (kVectorRegisters == 32 ? 1024 : 2400) << 10;
+// Of a second cache:
+constexpr std::int64_t kBlockBytes = 520 << 10;  // the windows of a block, with the gradient's
+constexpr std::int64_t kGroups = 4;              // of output and of input channels whose squares come one after the other
 constexpr std::int64_t kStreamBytes = 1 << 20;   // or what would only pass through it
 constexpr std::int64_t kTaps = 9;
 
@@ -40,7 +42,7 @@ struct Sizes {
     whole = images == 1 && groups_c * windows.tiles_h * row <= kImageBytes;
     streams = c % elements == 0 && k * c * kTaps * number >= kStreamBytes;
     some_c = whole ? groups_c : even_piece(groups_c, kGroups);
-    some_k = whole ? 1 : even_piece(groups_k, kGroups);
+    some_k = even_piece(groups_k, kGroups);
     if (!whole) windows.rows = tiles.rows = even_piece(windows.tiles_h, kBlockBytes / ((some_c + some_k) * row));
     sum = (elements + 1) * elements;
   }
@@ -74,10 +76,11 @@ void add_square(const Sizes& s, const Scalar* windows, const Scalar* tiles, std:
   job.accumulate = accumulate;
   job.fetch = &none;
   const std::int64_t step = s.windows.place(n);
+  const Split split(outputs, max_pixels(1));
   for (std::int64_t place = 0; place < s.places(); ++place, windows += step, tiles += step, sums += s.sum) {
     job.filters = windows;
-    for (std::int64_t k = 0, some; k < outputs; k += some) {
-      some = even_piece(outputs - k, max_pixels(1));
+    for (std::int64_t piece = 0, k = 0, some; piece < split.pieces; ++piece, k += some) {
+      some = split[piece];
       kTiles<Scalar, 1, 1>.entries[0][some - 1](job, tiles + k, sums + k * n);
     }
   }
@@ -132,8 +135,8 @@ void run_tiles(const Arguments& args) {
                                                g.as<Scalar>() + t * g.strides[0] + (image * s.k + first_k) * s.tiles.h * s.tiles.w,
                                                channels_k, i0, slab, tiles);
           Scalar* sums = at(scratch.sums);
-          for (std::int64_t i = 0; i < channels_k; i += n)
-            for (std::int64_t j = 0; j < channels_c; j += n) {
+          for (std::int64_t j = 0; j < channels_c; j += n)
+            for (std::int64_t i = 0; i < channels_k; i += n) {
               const std::int64_t outputs = at_most(n, channels_k - i), inputs = at_most(n, channels_c - j);
               add_square(s, windows + j / n * s.windows.group(n), tiles + i / n * s.tiles.group(n), count, outputs, block > 0,
                          sums);
