@@ -17,6 +17,9 @@ inline constexpr int kMaxVectors = kVectorRegisters == 32 ? 4 : 3;  // of output
 /// Pixels in a register tile: its sums are to fill the registers but for a tap's filters and a pixel.
 constexpr int max_pixels(int vectors) { return (kVectorRegisters == 32 ? 24 : 12) / vectors; }
 
+/// Of a loop over taps; more make g++ move sums to and from memory where there are 32 registers.
+inline constexpr int kUnrolledTaps = kVectorRegisters == 32 ? 3 : 8;
+
 /// Keeps the compiler from loading a tap's operands with another's: where they are no operands of the multiply-adds, that takes
 /// more registers than there are.
 [[gnu::always_inline]] inline void tap_begins() {
@@ -79,7 +82,7 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
     job.fetch->some();
     const Scalar* row = pixels;
     for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
-#pragma GCC unroll 3
+#pragma GCC unroll kUnrolledTaps
       for (std::int64_t s = 0; s < taps; ++s, filter += width) {
         tap_begins();
         V a[Q];
