@@ -14,7 +14,7 @@ namespace {
 void time_kernel(benchmark::State& state, const Workload& workload, const kernels::Kernel& kernel,
                  const kernels::Ceilings& ceilings, Known& known) {
   const Call call(workload, kernel);
-  if (known.library_seconds.empty())
+  if (known.library_seconds.empty() && workload.prepared_for == nullptr)
     for (const Library& library : kLibraries)
       if (const Work work = library.work(workload, call.arguments())) known.library_seconds[library.name] = seconds_of(work);
   const double seconds = least_seconds_of(state, 2e-4, known, [&call](std::int64_t times) {

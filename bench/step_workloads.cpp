@@ -1,8 +1,9 @@
-// The steps of an attack on a network as workloads: the shapes, pairs, chains and shared operands a Plan really has. Those it would
-// have without Winograd's transforms come along, with no calls.
+// The steps of an attack on a network as workloads: the shapes, pairs, chains, shared and prepared operands a Plan really has. Those
+// it would have without Winograd's transforms and prepared operands come along, with no calls.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "bench/workload.h"
@@ -57,7 +58,13 @@ std::string describe(const Workload& w) {
   }
   if (!w.chain && w.in.size() == 4) text += ", pair";
   if (w.trials() > 1 && !w.chain) text += sharing(w, convolution);
+  if (w.prepared_for != nullptr) text += ", prepared";
   return text;
+}
+
+/// Whether an operand is [T, numbers] in the kernel's own order. Those of convolutions, which alone prepare any, have more axes.
+bool has_prepared(const Plan::Step& step) {
+  return step.kernel->prepared != nullptr && std::ranges::any_of(step.in, [](const auto& in) { return in.layout.rank == 2; });
 }
 
 /// Everything that decides what a call does; steps that agree are the same workload.
@@ -65,6 +72,7 @@ std::string identity(const Workload& w) {
   std::string key = w.kernel + ' ' + std::to_string(w.lanes);
   const auto append = [&key](const auto& pod) { key.append(reinterpret_cast<const char*>(&pod), sizeof pod); };
   append(w.attrs);
+  append(w.prepared_for);
   if (w.chain) append(*w.chain);
   for (const auto* operands : {&w.in, &w.out})
     for (const Layout& l : *operands) append(l);
@@ -84,7 +92,7 @@ std::vector<Workload> step_workloads(const Network& network, std::int64_t trials
   const Program program = inversion::attack_program(problem, {.restarts = trials}, trials);
   std::vector<Workload> list;
   std::map<std::string, std::size_t> known;  // by identity
-  const auto add = [&](const Plan& plan, bool chosen) {
+  const auto add = [&](const Plan& plan, bool attack) {
     for (const Plan::Step& step : plan.iteration()) {
       Workload w{.op = step.kernel->op, .kernel = step.kernel->op, .form = network.name, .attrs = step.attrs};
       if (step.chain) w.chain = *step.chain;
@@ -93,16 +101,21 @@ std::vector<Workload> step_workloads(const Network& network, std::int64_t trials
       for (const auto& operand : step.in) w.in.push_back(operand.layout);
       for (const auto& operand : step.out) w.out.push_back(operand.layout);
       w.flops = step.flops;
+      if (has_prepared(step)) w.prepared_for = step.kernel;
       w.label = describe(w);
       const auto [it, is_new] = known.emplace(identity(w), list.size());
       if (is_new) list.push_back(std::move(w));
-      if (chosen) ++list[it->second].calls;
+      if (attack) ++list[it->second].calls;
     }
   };
-  options.prepare = false;  // all kernels are measured on the same operands
-  add(Plan::compile(program, options), true);
-  options.force["winograd"] = "no";
-  add(Plan::compile(program, options), false);
+  // Without prepared operands all kernels are measured on the same ones.
+  for (const bool winograd : {true, false}) {
+    if (!winograd) options.force["winograd"] = "no";
+    for (const bool prepare : {false, true}) {
+      options.prepare = prepare;
+      add(Plan::compile(program, options), winograd && prepare);
+    }
+  }
   return list;
 }
 

@@ -52,6 +52,7 @@ const char* Workload::declined(const kernels::Kernel& k) const {
 }
 
 std::vector<const kernels::Kernel*> Workload::kernels(std::span<const kernels::Kernel> list) const {
+  if (prepared_for != nullptr) return {prepared_for};
   std::vector<const kernels::Kernel*> serving;
   for (const kernels::Kernel& k : list)
     if (is_for(k) && declined(k) == nullptr) serving.push_back(&k);

@@ -28,6 +28,7 @@ struct Workload {
   std::vector<kernels::Layout> in, out;
   double flops = 0;
   int calls = 0;  ///< in one iteration of the network
+  const kernels::Kernel* prepared_for = nullptr;  ///< the one kernel that takes the operands, in its order (Kernel::prepared)
 
   const void* attrs_data() const { return chain ? static_cast<const void*>(&*chain) : attrs.data(); }
   /// Of all operands, each counted once.
