@@ -1,5 +1,5 @@
-// The steps of an attack on a network as workloads: the shapes, pairs, chains, shared and prepared operands a Plan really has. Those
-// it would have without Winograd's transforms and prepared operands come along, with no calls.
+// The steps of an attack on a network as workloads: the shapes, pairs, chains, shared and prepared operands a Plan really has.
+// Those it would have without Winograd's transforms and prepared operands come along, with no calls.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

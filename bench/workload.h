@@ -27,7 +27,7 @@ struct Workload {
   std::int64_t lanes = 1;
   std::vector<kernels::Layout> in, out;
   double flops = 0;
-  int calls = 0;  ///< in one iteration of the network
+  int calls = 0;                                  ///< in one iteration of the network
   const kernels::Kernel* prepared_for = nullptr;  ///< the one kernel that takes the operands, in its order (Kernel::prepared)
 
   const void* attrs_data() const { return chain ? static_cast<const void*>(&*chain) : attrs.data(); }

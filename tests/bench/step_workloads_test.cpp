@@ -14,7 +14,8 @@ TEST_CASE("the steps of a network are those of its attack, filters prepared for 
   const auto network = std::ranges::find(networks(), std::string_view("resnet20"), &Network::name);
   const PlanOptions options{.isa = kernels::best_isa(), .lanes = 1};
   const std::vector<Workload> list = step_workloads(*network, 1, options);
-  const Plan plan = Plan::compile(inversion::attack_program(silent_problem(population_of(*network), 1), {.restarts = 1}, 1), options);
+  const Plan plan =
+      Plan::compile(inversion::attack_program(silent_problem(population_of(*network), 1), {.restarts = 1}, 1), options);
 
   std::size_t calls = 0, prepared = 0;
   for (const Workload& w : list) {
@@ -23,7 +24,8 @@ TEST_CASE("the steps of a network are those of its attack, filters prepared for 
     ++prepared;
     CHECK(w.kernels(kernels::cpu_kernels(options.isa)) == std::vector<const Kernel*>{w.prepared_for});
     // Beside it, what other kernels can do, too.
-    CHECK(std::ranges::any_of(list, [&](const Workload& other) { return other.label + ", prepared" == w.label && other.calls == 0; }));
+    CHECK(std::ranges::any_of(list,
+                              [&](const Workload& other) { return other.label + ", prepared" == w.label && other.calls == 0; }));
 
     const Call call(w, *w.prepared_for);
     const Buffer before = call.output(0);
