@@ -1,8 +1,8 @@
 // What convolutions with output channels in the lanes have in common: the register tile, and filters in its order. Only for
 // *_cpu.cpp files.
 //
-// Filters are transposed to [tile of output channels][input channel][place of tap][output channel of the tile]; those that stay as
-// they are in all iterations may come so (Prepared in kernels/api/kernel.h).
+// Filters are transposed to [tile of output channels][phase of taps][input channel][place of tap][output channel of the tile];
+// those that stay as they are in all iterations may come so (Prepared in kernels/api/kernel.h).
 #pragma once
 
 #include <cstring>
@@ -50,15 +50,65 @@ class Fetch {
   std::int64_t lines_ = 0, rows_ = 0, step_ = 0, each_ = 0, done_ = 0;
 };
 
-/// What a register tile adds up: input channels, and the filter rows that meet.
+/// What a register tile adds up, and onto what.
 template <class Scalar>
-struct RowsJob {
+struct TileJob {
   const Scalar* filters;
-  std::int64_t channels, rows, taps;   ///< taps in a row
-  std::int64_t width, filter_channel;  ///< numbers of filters from tap to tap, and from channel to channel
-  std::int64_t channel, row;           ///< of pixels likewise, and from row to row
+  std::int64_t width;  ///< numbers of filters from tap to tap
   bool accumulate;
-  Fetch* fetch;  ///< beside every channel, a little
+  Fetch* fetch;  ///< beside every channel or kTapsBesideFetch taps, a little
+};
+
+/// Input channels, and the filter rows that meet.
+template <class Scalar>
+struct RowsJob : TileJob<Scalar> {
+  std::int64_t channels, rows, taps;  ///< taps in a row
+  std::int64_t filter_channel;        ///< numbers of filters from channel to channel
+  std::int64_t channel, row;          ///< of pixels likewise, and from row to row
+};
+
+/// Taps of whatever channel and row, one after the other.
+template <class Scalar>
+struct TapsJob : TileJob<Scalar> {
+  const std::int64_t* places;  ///< of the pixels that they meet
+  std::int64_t taps;
+};
+
+inline constexpr std::int64_t kTapsBesideFetch = 8;
+
+/// K pixels and Q vectors of sums [k][q], in registers.
+template <class Scalar, int Q, int K>
+struct TileSums {
+  using V = Vector<Scalar>;
+  static constexpr std::int64_t n = kElements<Scalar>;
+  V sum[K][Q] = {};
+
+  [[gnu::always_inline]] void load(const Scalar* from) {
+#pragma GCC unroll 32
+    for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(from + (k * Q + q) * n);
+  }
+  /// Adds a tap's filters times its pixels, which lie `Step` apart.
+  template <int Step>
+  [[gnu::always_inline]] void add(const Scalar* pixels, const Scalar* filter) {
+    tap_begins();
+    V a[Q];
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
+#pragma GCC unroll 32
+    for (int k = 0; k < K; ++k) {
+      const V b = broadcast<Scalar>(pixels[k * Step]);
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) sum[k][q] += b * a[q];
+    }
+  }
+  [[gnu::always_inline]] void store(Scalar* to) const {
+#pragma GCC unroll 32
+    for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(to + (k * Q + q) * n) = sum[k][q];
+  }
 };
 
 /// sums[k][q] (+)= sum over channels, rows and taps of pixels[channel][row][k * Step + tap] * filters[channel][row][tap][q], for K
@@ -66,15 +116,8 @@ struct RowsJob {
 /// pointers take turns from the products.
 template <class Scalar, int S, int Step, int Q, int K>
 void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
-  using V = Vector<Scalar>;
-  constexpr std::int64_t n = kElements<Scalar>;
-  V sum[K][Q] = {};
-  if (job.accumulate) {
-#pragma GCC unroll 32
-    for (int k = 0; k < K; ++k)
-#pragma GCC unroll 4
-      for (int q = 0; q < Q; ++q) sum[k][q] = *reinterpret_cast<const V*>(sums + (k * Q + q) * n);
-  }
+  TileSums<Scalar, Q, K> tile;
+  if (job.accumulate) tile.load(sums);
   const std::int64_t taps = S == 0 ? job.taps : S, rows = job.rows, row_step = job.row, channel_step = job.channel;
   const std::int64_t width = job.width, filter_step = job.filter_channel - rows * taps * width, channels = job.channels;
   const Scalar* filter = job.filters;
@@ -83,55 +126,59 @@ void add_rows(const RowsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
     const Scalar* row = pixels;
     for (std::int64_t r = 0; r < rows; ++r, row += row_step) {
 #pragma GCC unroll kUnrolledTaps
-      for (std::int64_t s = 0; s < taps; ++s, filter += width) {
-        tap_begins();
-        V a[Q];
-#pragma GCC unroll 4
-        for (int q = 0; q < Q; ++q) a[q] = *reinterpret_cast<const V*>(filter + q * n);
-#pragma GCC unroll 32
-        for (int k = 0; k < K; ++k) {
-          const V b = broadcast<Scalar>(row[k * Step + s]);
-#pragma GCC unroll 4
-          for (int q = 0; q < Q; ++q) sum[k][q] += b * a[q];
-        }
-      }
+      for (std::int64_t s = 0; s < taps; ++s, filter += width) tile.template add<Step>(row + s, filter);
     }
   }
-#pragma GCC unroll 32
-  for (int k = 0; k < K; ++k)
-#pragma GCC unroll 4
-    for (int q = 0; q < Q; ++q) *reinterpret_cast<V*>(sums + (k * Q + q) * n) = sum[k][q];
+  tile.store(sums);
 }
 
-template <class Scalar>
-using AddRows = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
+/// sums[k][q] (+)= sum over taps of pixels[places[tap] + k * Step] * filters[tap][q]: for rows of few taps, where moving from row
+/// to row would take longer than the products.
+template <class Scalar, int Step, int Q, int K>
+void add_taps(const TapsJob<Scalar>& job, const Scalar* pixels, Scalar* sums) {
+  TileSums<Scalar, Q, K> tile;
+  if (job.accumulate) tile.load(sums);
+  const std::int64_t* place = job.places;
+  const std::int64_t* const end = place + job.taps;
+  const std::int64_t width = job.width;
+  const Scalar* filter = job.filters;
+  while (place < end) {
+    job.fetch->some();
+    const std::int64_t* const until = end - place < kTapsBesideFetch ? end : place + kTapsBesideFetch;
+    for (; place < until; ++place, filter += width) tile.template add<Step>(pixels + *place, filter);
+  }
+  tile.store(sums);
+}
 
-/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors, up to Most.
-template <class Scalar, int S, int Step, int Most = kMaxVectors>
+template <class Scalar, int S, int Step>
+struct OfRows {
+  using Run = void (*)(const RowsJob<Scalar>&, const Scalar*, Scalar*);
+  template <int Q, int K>
+  static constexpr Run run = add_rows<Scalar, S, Step, Q, K>;
+};
+template <class Scalar, int Step>
+struct OfTaps {
+  using Run = void (*)(const TapsJob<Scalar>&, const Scalar*, Scalar*);
+  template <int Q, int K>
+  static constexpr Run run = add_taps<Scalar, Step, Q, K>;
+};
+
+/// Entry [q - 1][k - 1] is the tile of k pixels and q vectors, up to Most, OfRows or OfTaps.
+template <class Of, int Most = kMaxVectors>
 struct Tiles {
-  AddRows<Scalar> entries[Most][max_pixels(1)] = {};
+  typename Of::Run entries[Most][max_pixels(1)] = {};
 
   template <int Q, int K>
   constexpr void fill() {
-    entries[Q - 1][K - 1] = add_rows<Scalar, S, Step, Q, K>;
+    entries[Q - 1][K - 1] = Of::template run<Q, K>;
     if constexpr (K > 1) fill<Q, K - 1>();
     else if constexpr (Q > 1) fill<Q - 1, max_pixels(Q - 1)>();
   }
   constexpr Tiles() { fill<Most, max_pixels(Most)>(); }
 };
 
-template <class Scalar, int S, int Step, int Most = kMaxVectors>
-inline constexpr Tiles<Scalar, S, Step, Most> kTiles;
-
-/// The tiles for rows of that many taps, and pixels that far apart.
-template <class Scalar>
-const AddRows<Scalar> (&tiles_of(std::int64_t taps, std::int64_t step))[kMaxVectors][max_pixels(1)] {
-  if (step == 2)
-    return taps == 3 ? kTiles<Scalar, 3, 2>.entries : taps == 1 ? kTiles<Scalar, 1, 2>.entries : kTiles<Scalar, 0, 2>.entries;
-  if (taps == 1) return kTiles<Scalar, 1, 1>.entries;
-  if (taps == 2) return kTiles<Scalar, 2, 1>.entries;
-  return taps == 3 ? kTiles<Scalar, 3, 1>.entries : kTiles<Scalar, 0, 1>.entries;
-}
+template <class Of, int Most = kMaxVectors>
+inline constexpr Tiles<Of, Most> kTiles;
 
 /// A convolution's filters, from `in` channels to `out`, and how they lie in the kernel's order.
 struct FilterOrder {
@@ -143,6 +190,16 @@ struct FilterOrder {
       : in(in), out(out), taps(taps), vectors(ceil_div(out, elements)), tile(even_piece(vectors, most_vectors)) {}
   /// Numbers of a bank.
   std::int64_t bank(std::int64_t elements) const { return ceil_div(vectors, tile) * in * taps * tile * elements; }
+};
+
+/// Where a tap's filters lie: behind those of the `before` taps of phases before, and among the `taps` of its own phase.
+struct TapPlace {
+  std::int64_t before, taps, place;
+
+  /// Numbers to it from the first filters of `channels` input channels, for one of them.
+  std::int64_t of(std::int64_t channel, std::int64_t channels, std::int64_t width) const {
+    return (before * channels + channel * taps + place) * width;
+  }
 };
 
 /// Some of a bank's filters: from `channels` input channels from `channel` on to `count` output channels from `first` on.
@@ -159,13 +216,13 @@ class Bank {
 
   /// Whether they are in the kernel's order.
   bool prepared() const { return prepared_; }
-  /// Then where those of an input channel begin, from an output channel on that begins a vector: [channel][place][order.tile
-  /// vectors].
+  /// Then where those of an input channel of the only phase begin, or those of all for channel 0, from an output channel on that
+  /// begins a vector: [channel][place][order.tile vectors].
   const Scalar* at(std::int64_t channel, std::int64_t first) const {
     return data_ + (first / width() * order_->in + channel) * order_->taps * width() + first % width();
   }
   /// Else a copy in the kernel's order. `places`: of each tap.
-  void copy(const Piece& piece, const std::int64_t* places, Scalar* to) const;
+  void copy(const Piece& piece, const TapPlace* places, Scalar* to) const;
   /// What `piece` is read from, within `times` calls.
   Fetch fetch(const Piece& piece, std::int64_t times) const {
     const std::int64_t filter = order_->taps * sizeof(Scalar);
@@ -186,7 +243,7 @@ class Bank {
 };
 
 template <class Scalar, bool Adjoint>
-void Bank<Scalar, Adjoint>::copy(const Piece& piece, const std::int64_t* places, Scalar* to) const {
+void Bank<Scalar, Adjoint>::copy(const Piece& piece, const TapPlace* places, Scalar* to) const {
   constexpr std::int64_t n = kElements<Scalar>;
   const std::int64_t taps = order_->taps;
   if (!Adjoint) {
@@ -196,13 +253,13 @@ void Bank<Scalar, Adjoint>::copy(const Piece& piece, const std::int64_t* places,
     return;
   }
   const Scalar* const end = data_ + order_->in * order_->out * taps;
-  for (std::int64_t c = piece.channel; c < piece.channel + piece.channels; ++c, to += taps * width())
+  for (std::int64_t c = 0; c < piece.channels; ++c)
     for (std::int64_t k = 0; k < piece.count; k += n)
       for (std::int64_t tap = 0; tap < taps; tap += n) {
         const std::int64_t filters = at_most(n, piece.count - k), columns = at_most(n, taps - tap);
-        const Scalar* const corner = from(c, piece.first + k) + tap;
+        const Scalar* const corner = from(piece.channel + c, piece.first + k) + tap;
         const std::int64_t there = end - corner - (filters - 1) * taps;  // to be read of the last row
-        const auto place = [&](int i) { return to + places[tap + i] * width() + k; };
+        const auto place = [&](int i) { return to + places[tap + i].of(c, piece.channels, width()) + k; };
         if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
           transpose_square<Scalar, false, false>({corner, taps, n}, n, 9, n, place);
         else transpose_square<Scalar, false, false>({corner, taps, there}, filters, columns, n, place);
@@ -211,7 +268,7 @@ void Bank<Scalar, Adjoint>::copy(const Piece& piece, const std::int64_t* places,
 
 /// All filters in the kernel's order, for a kernel that prepares them.
 template <class Scalar, bool Adjoint>
-void prepare_filters(const Arguments& args, const FilterOrder& order, const std::int64_t* places) {
+void prepare_filters(const Arguments& args, const FilterOrder& order, const TapPlace* places) {
   constexpr std::int64_t n = kElements<Scalar>;
   const std::int64_t tile = order.tile * n;
   Scalar* to = args.out[0].as<Scalar>();

@@ -67,7 +67,7 @@ template <class Scalar>
 struct Scratch {
   std::int64_t slab, windows, windows_pair, copy, filters, filters_pair, sums, pixels, end;
   Scratch(const Sizes& s, std::int64_t pairs)
-      : slab(aligned(kTaps * sizeof(std::int64_t))),
+      : slab(aligned(kTaps * sizeof(TapPlace))),
         windows(slab + bytes(s.tiles.slab_h() * s.tiles.slab_w() * s.elements)),
         windows_pair(bytes(ceil_div(s.in, s.elements) * s.tiles.group(s.elements))),
         copy(windows + pairs * windows_pair),
@@ -121,14 +121,14 @@ void add_products(const Sizes& s, const Scalar* windows, const Scalar* filters, 
       if (whole > 0) {
         job.channels = whole;
         job.filters = filters;
-        kTiles<Scalar, n, n, kMostVectors>.entries[vectors - 1][count - 1](job, windows + j * n, to);
+        kTiles<OfRows<Scalar, n, n>, kMostVectors>.entries[vectors - 1][count - 1](job, windows + j * n, to);
         job.accumulate = true;
       }
       if (rest > 0) {
         job.channels = 1;
         job.taps = rest;
         job.filters = filters + whole * job.filter_channel;
-        kTiles<Scalar, 0, n, kMostVectors>.entries[vectors - 1][count - 1](job, windows + whole * job.channel + j * n, to);
+        kTiles<OfRows<Scalar, 0, n>, kMostVectors>.entries[vectors - 1][count - 1](job, windows + whole * job.channel + j * n, to);
       }
     }
 }
@@ -159,8 +159,8 @@ Sizes sizes_of(const Problem& problem, bool adjoint) {
   return Sizes(problem.attrs_as<Conv2dGeometry>(), adjoint, kElements<Scalar>, problem.out[0].dims[1], sizeof(Scalar));
 }
 
-inline void place_taps(bool adjoint, std::int64_t* places) {
-  for (std::int64_t tap = 0; tap < kTaps; ++tap) places[tap] = adjoint ? kTaps - 1 - tap : tap;
+inline void place_taps(bool adjoint, TapPlace* places) {
+  for (std::int64_t tap = 0; tap < kTaps; ++tap) places[tap] = {0, kTaps, adjoint ? kTaps - 1 - tap : tap};
 }
 
 /// Sums of one chunk of input channels, from filters [channel][tap][s.tile vectors], or those that are transformed already.
@@ -184,7 +184,7 @@ void run_tiles(const Arguments& args) {
   const std::int64_t pairs = static_cast<std::int64_t>(args.in.size()) / 2, plane = s.p * s.q, blocks = s.tiles.blocks();
   const Scratch<Scalar> scratch(s, pairs);
   const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
-  std::int64_t* const places = reinterpret_cast<std::int64_t*>(args.scratch);
+  TapPlace* const places = reinterpret_cast<TapPlace*>(args.scratch);
   Scalar *const copy = at(scratch.copy), *const sums = at(scratch.sums), *const pixels = at(scratch.pixels);
   const Range wanted = parts_of(args, s.parts());
   place_taps(Adjoint, places);
@@ -249,12 +249,12 @@ std::int64_t parts(const Problem& problem) {
 template <class Scalar, bool Adjoint>
 void prepare(const Arguments& args) {
   const auto& geo = args.attrs_as<Conv2dGeometry>();
-  std::int64_t* const places = reinterpret_cast<std::int64_t*>(args.scratch);
+  TapPlace* const places = reinterpret_cast<TapPlace*>(args.scratch);
   place_taps(Adjoint, places);
   prepare_filters<Scalar, Adjoint>(args, Sizes(geo, Adjoint, kElements<Scalar>, 1, sizeof(Scalar)), places);
 }
 
-inline std::size_t preparing_scratch(const Problem&) { return kTaps * sizeof(std::int64_t); }
+inline std::size_t preparing_scratch(const Problem&) { return kTaps * sizeof(TapPlace); }
 
 constexpr const char* kName = "channel_lanes_winograd";
 

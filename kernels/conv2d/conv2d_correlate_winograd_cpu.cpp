@@ -81,7 +81,7 @@ void add_square(const Sizes& s, const Scalar* windows, const Scalar* tiles, std:
     job.filters = windows;
     for (std::int64_t piece = 0, k = 0, some; piece < split.pieces; ++piece, k += some) {
       some = split[piece];
-      kTiles<Scalar, 1, 1>.entries[0][some - 1](job, tiles + k, sums + k * n);
+      kTiles<OfRows<Scalar, 1, 1>, 1>.entries[0][some - 1](job, tiles + k, sums + k * n);
     }
   }
 }
