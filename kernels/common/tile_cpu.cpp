@@ -58,6 +58,12 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
         const std::byte* w = job.w + (Shared ? 0 : part * kVectorBytes);
         std::byte* out = job.out + line * job.out_line + tile * Q * job.out_q + part * kVectorBytes;
         const std::byte* ahead = fetch.from + tile * fetch.tile;
+        if constexpr (Besides == Fetched::ahead) {  // rows of out are then far apart, too
+#pragma GCC unroll 16
+          for (int k = 0; k < K; ++k)
+#pragma GCC unroll 16
+            for (int q = 0; q < Q; q += 2) __builtin_prefetch(out + k * job.out_k + q * job.out_q, 1, 3);
+        }
         V sum[K][Q] = {};
         if (job.accumulate) {
 #pragma GCC unroll 16
