@@ -98,19 +98,18 @@ struct Gather {
     slab_channel = h.window(block_rows) * pitch;
   }
   std::int64_t tap_count() const { return h.filter * w.filter; }
+  std::int64_t phases() const { return h.phases() * w.phases(); }
 };
 
-/// The taps of one phase as offsets into slab and filter bank.
-std::int64_t write_taps(const Gather& gather, std::int64_t phase_h, std::int64_t phase_w, std::int64_t x_bytes,
-                        std::int64_t w_bytes, Tap* taps) {
-  std::int64_t count = 0;
-  for (std::int64_t r = 0; r < gather.h.filter; ++r)
-    for (std::int64_t s = 0; s < gather.w.filter; ++s)
-      if (gather.h.phase(r) == phase_h && gather.w.phase(s) == phase_w) {
+/// All taps as offsets into slab and filter bank, phase by phase.
+void write_taps(const Gather& gather, std::int64_t x_bytes, std::int64_t w_bytes, Tap* taps) {
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase)
+    for (std::int64_t r = 0; r < gather.h.filter; ++r)
+      for (std::int64_t s = 0; s < gather.w.filter; ++s) {
+        if (gather.h.phase(r) * gather.w.phases() + gather.w.phase(s) != phase) continue;
         const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
-        taps[count++] = {(down * gather.pitch + right) * x_bytes, (r * gather.w.filter + s) * w_bytes};
+        *taps++ = {(down * gather.pitch + right) * x_bytes, (r * gather.w.filter + s) * w_bytes};
       }
-  return count;
 }
 
 template <class Scalar, bool Adjoint>
@@ -124,8 +123,8 @@ template <class Scalar>
 void gather_block(const Gather& gather, const std::byte* slab, const std::byte* filters, bool shared, Tap* taps, std::int64_t i0,
                   std::int64_t i1, bool accumulate, std::byte* out) {
   const std::int64_t number = kNumberBytes<Scalar>, filter_number = shared ? sizeof(Scalar) : number;
+  write_taps(gather, number, filter_number, taps);
   TileJob job;
-  job.taps = taps;
   job.x_channel = gather.slab_channel * number;
   job.w_channel = gather.filter_in * filter_number;
   job.w_k = gather.filter_out * filter_number;
@@ -135,29 +134,28 @@ void gather_block(const Gather& gather, const std::byte* slab, const std::byte* 
   job.x_line = gather.h.step() * gather.pitch * number;
   job.out_line = gather.h.phases() * gather.w.dest * number;
   job.parts = kParts<Scalar>;
-  for (std::int64_t phase_h = 0; phase_h < gather.h.phases(); ++phase_h) {
-    for (std::int64_t phase_w = 0; phase_w < gather.w.phases(); ++phase_w) {
+  // Phases write beside each other: those of few channels one after the other, while their lines are in a cache.
+  const std::int64_t columns = gather.w.count(0);
+  for (std::int64_t channel = 0, rows; channel < gather.groups * gather.out; channel += rows) {
+    const std::int64_t group = channel / gather.out, k = channel % gather.out;
+    rows = tile_rows(gather.out - k, columns);
+    job.taps = taps;
+    for (std::int64_t phase = 0; phase < gather.phases(); ++phase, job.taps += job.tap_count) {
+      const std::int64_t phase_h = phase / gather.w.phases(), phase_w = phase % gather.w.phases();
+      job.tap_count = gather.h.taps(phase_h) * gather.w.taps(phase_w);
       job.lines = at_most(i1, gather.h.count(phase_h)) - i0;
-      const std::int64_t columns = gather.w.count(phase_w);
-      if (job.lines <= 0 || columns <= 0) continue;
-      job.tap_count = write_taps(gather, phase_h, phase_w, number, filter_number, taps);
+      if (job.lines <= 0 || gather.w.count(phase_w) <= 0) continue;
       if (job.tap_count == 0 && accumulate) continue;
-      const std::int64_t channel_bytes = tile_rows(gather.out, columns) * at_least(job.tap_count, 1) * filter_number;
+      const std::int64_t channel_bytes = rows * at_least(job.tap_count, 1) * filter_number;
       const std::int64_t chunk = even_piece(gather.in, kFilterBytes / channel_bytes);
-      std::byte* const first = out + ((i0 * gather.h.phases() + phase_h) * gather.w.dest + phase_w) * number;
-      for (std::int64_t group = 0; group < gather.groups; ++group) {
-        for (std::int64_t k = 0, rows; k < gather.out; k += rows) {
-          rows = tile_rows(gather.out - k, columns);
-          for (std::int64_t c = 0; c < gather.in; c += chunk) {
-            job.channels = at_most(chunk, gather.in - c);
-            job.x = slab + (group * gather.in + c) * job.x_channel;
-            job.w = filters + group * gather.filter_group * filter_number + k * job.w_k + c * job.w_channel;
-            job.out = first + (group * gather.out + k) * job.out_k;
-            job.accumulate = accumulate || c > 0;
-            if (shared) multiply<Scalar, true>(job, rows, columns);
-            else multiply<Scalar, false>(job, rows, columns);
-          }
-        }
+      job.out = out + channel * job.out_k + ((i0 * gather.h.phases() + phase_h) * gather.w.dest + phase_w) * number;
+      for (std::int64_t c = 0; c < gather.in; c += chunk) {
+        job.channels = at_most(chunk, gather.in - c);
+        job.x = slab + (group * gather.in + c) * job.x_channel;
+        job.w = filters + group * gather.filter_group * filter_number + k * job.w_k + c * job.w_channel;
+        job.accumulate = accumulate || c > 0;
+        if (shared) multiply<Scalar, true>(job, rows, gather.w.count(phase_w));
+        else multiply<Scalar, false>(job, rows, gather.w.count(phase_w));
       }
     }
   }
