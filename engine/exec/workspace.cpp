@@ -38,6 +38,7 @@ Workspace::Workspace(const Plan& plan, int threads, Device* device)
       arena_(device, plan.block_bytes(Memory::arena)),
       scratch_(device, scratch_of_one(plan) * static_cast<std::size_t>(threads)),
       bound_(plan.inputs().size() + plan.states().size(), 0),
+      queue_(threads),
       pool_(threads > 1 ? std::make_unique<ThreadPool>(threads) : nullptr),
       setup_(bound_to_memory(plan.setup())),
       iteration_(bound_to_memory(plan.iteration())) {
@@ -133,12 +134,13 @@ void Workspace::execute(std::span<const BoundStep> steps) {
     } else if (b.parts == 1) {
       b.step->kernel->run(whole);
     } else {
+      queue_.start(0, b.parts);
       pool_->run([&](int thread) {
         kernels::Arguments own = whole;
         own.scratch += static_cast<std::size_t>(thread) * scratch_of_one(plan_);
-        own.first_part = b.parts * thread / pool_->threads();
-        own.last_part = b.parts * (thread + 1) / pool_->threads();
-        if (own.first_part < own.last_part) b.step->kernel->run(own);
+        own.queue = &queue_;
+        own.thread = thread;
+        b.step->kernel->run(own);
       });
     }
   }

@@ -62,6 +62,7 @@ class Workspace {
   bool setup_done_ = false, ran_ = false;
   std::function<void()> replay_;  ///< of a device
   Profile* profile_ = nullptr;
+  kernels::PartQueue queue_;          // of the step that the pool is at
   std::unique_ptr<ThreadPool> pool_;  // null: the caller alone
   std::vector<BoundStep> setup_, iteration_;
 };

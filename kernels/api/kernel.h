@@ -10,11 +10,11 @@
 //  - Reductions to rank 1 accumulate in f64.
 #pragma once
 
-#include <limits>
 #include <span>
 #include <string_view>
 
 #include "kernels/api/attrs.h"
+#include "kernels/api/part_queue.h"
 #include "kernels/api/view.h"
 
 namespace gi::kernels {
@@ -55,8 +55,10 @@ struct Problem {
 
 struct Arguments : Problem {
   std::byte* scratch = nullptr;
-  /// A kernel with `parts` computes [first_part, last_part) of them, as far as there are any; the others compute everything.
-  std::int64_t first_part = 0, last_part = std::numeric_limits<std::int64_t>::max();
+  /// Where a kernel with `parts` takes those from that it computes, until there are none left; null: it computes everything, as
+  /// kernels without do.
+  PartQueue* queue = nullptr;
+  int thread = 0;          ///< whose share of the queue is its own
   void* stream = nullptr;  ///< of CUDA kernels: a cudaStream_t that their work is enqueued on
 };
 

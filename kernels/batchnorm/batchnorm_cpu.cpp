@@ -91,8 +91,7 @@ void normalise(const Arguments& args) {
   const View& y = args.out.data()[0];
   const std::int64_t channels = y.dims[2], pixels = y.dims[3] * y.dims[4];
   const Runs runs{y.dims[1], pixels, channels * pixels};
-  const Range range = parts_of(args, channel_parts<Real>(args));
-  for (std::int64_t part = range.first; part < range.last; ++part) {
+  for (const std::int64_t part : each_part(args, channel_parts<Real>(args))) {
     const std::int64_t t = part / channels, c = part % channels;
     const Real* in[kOperands];
     for (int k = 0; k < kOperands; ++k) in[k] = block_of<Real>(args.in.data()[k], t) + c * pixels;

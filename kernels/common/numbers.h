@@ -27,12 +27,56 @@ struct Range {
   std::int64_t first, last;
 };
 
-/// Which of `count` parts a call is to do.
-inline Range parts_of(const Arguments& args, std::int64_t count) { return {args.first_part, at_most(args.last_part, count)}; }
-/// What the parts that a call is to do amount to, of `extent` cut into pieces of `piece`.
-inline Range pieces_of(const Arguments& args, std::int64_t extent, std::int64_t piece) {
-  const Range parts = parts_of(args, ceil_div(extent, piece));
-  return {parts.first * piece, at_most(parts.last * piece, extent)};
+/// Whether a call takes a share of the parts and no more: what it has to do before a run of parts is worth as much.
+enum class Taking { runs, one_share };
+
+/// The runs of parts, of `count`, that a call is to do: for (PartRuns runs(args, count); runs.next();), from runs.first to
+/// runs.last.
+struct PartRuns : Range {
+  PartRuns(const Arguments& args, std::int64_t count, Taking taking = Taking::runs)
+      : Range{0, 0}, args_(&args), count_(count), taking_(taking) {}
+  bool next() {
+    if (args_->queue != nullptr) return args_->queue->take(args_->thread, taking_ == Taking::runs, first, last);
+    first = last;
+    last = count_;
+    return first < last;
+  }
+
+ private:
+  const Arguments* args_;
+  std::int64_t count_;
+  Taking taking_;
+};
+
+/// The parts one by one: for (const std::int64_t part : each_part(args, count)).
+class EachPart {
+ public:
+  struct End {};
+  EachPart(const Arguments& args, std::int64_t count) : runs_(args, count) {}
+  EachPart& begin() {
+    there_ = runs_.next();
+    part_ = runs_.first;
+    return *this;
+  }
+  End end() const { return {}; }
+  std::int64_t operator*() const { return part_; }
+  bool operator!=(End) const { return there_; }
+  void operator++() {
+    if (++part_ == runs_.last) begin();
+  }
+
+ private:
+  PartRuns runs_;
+  std::int64_t part_ = 0;
+  bool there_ = false;
+};
+inline EachPart each_part(const Arguments& args, std::int64_t count) { return {args, count}; }
+
+/// The one run of a call that takes a share, as what it amounts to of `extent` cut into pieces of `piece`.
+inline Range share_of(const Arguments& args, std::int64_t extent, std::int64_t piece) {
+  PartRuns runs(args, ceil_div(extent, piece), Taking::one_share);
+  if (!runs.next()) return {0, 0};
+  return {runs.first * piece, at_most(runs.last * piece, extent)};
 }
 
 }  // namespace gi::kernels::GI_ISA

@@ -184,7 +184,7 @@ void gather_run(const Arguments& args) {
   job.b_tile = kAmxRowBytes;
   job.out_row = g.sums_channel;
   job.out_tile = kAmxRows * g.sums_channel;
-  const Range wanted = pieces_of(args, g.out, kRows);
+  const Range wanted = share_of(args, g.out, kRows);
   const std::int64_t source_image = g.in * g.h.source * g.w.source, dest_image = g.out * g.h.dest * g.w.dest;
   for (std::int64_t t = 0; t < trials; ++t)
     for (std::int64_t n = 0; n < batch; n += g.images)
@@ -308,7 +308,7 @@ void correlate_run(const Arguments& args) {
   job.out_row = taps * 16;
   job.out_tile = kAmxRows * taps * 16;
   job.out_column = c.columns() * 16;
-  const Range inputs = pieces_of(args, geo.c, kRows);
+  const Range inputs = share_of(args, geo.c, kRows);
   for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
     const float* const x_trial = args.in[0].as<float>() + t * args.in[0].strides[0];
     const float* const g_trial = args.in[1].as<float>() + t * args.in[1].strides[0];

@@ -221,59 +221,59 @@ void run(const Arguments& args) {
   std::int64_t* const pixels = reinterpret_cast<std::int64_t*>(args.scratch + scratch.pixels);
   Scalar* const by_channel = reinterpret_cast<Scalar*>(args.scratch + scratch.phases);
   const std::int64_t dest = sizes.h.dest * sizes.w.dest;
-  const Range wanted = parts_of(args, sizes.vectors);
   place_taps(sizes, taps);
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-    std::int64_t copied = -1;  // the image in scratch
-    for (std::int64_t v = wanted.first, tile; v < wanted.last; v += tile) {
-      tile = at_most(sizes.tile - v % sizes.tile, wanted.last - v);
-      const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
-      const std::int64_t times =
-          sizes.fetches(sizes.h.count(0), ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile))), sizes.held * sizes.taps);
-      const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, sizes); };
-      const auto piece = [&](std::int64_t c) { return Piece{c, at_most(sizes.held, sizes.in - c), first, count}; };
-      for (std::int64_t n = 0; n < images; ++n) {
-        const Scalar* from[kMaxPairs];
-        for (std::int64_t pair = 0; pair < pairs; ++pair) {
-          const ConstView& source = args.in[2 * pair];
-          from[pair] = source.as<Scalar>() + t * source.strides[0] + n * sizes.in * sizes.source();
-          if (sizes.in_place) continue;
-          Scalar* const to = reinterpret_cast<Scalar*>(args.scratch + scratch.source + pair * scratch.source_pair);
-          if (copied != n) copy_padded(sizes.padded(), from[pair], sizes.in, sizes.rows, sizes.columns, to);
-          from[pair] = to;
-        }
-        copied = n;
-        Scalar* const out = args.out[0].as<Scalar>() + ((t * images + n) * sizes.out + first) * dest;
-        for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
+  std::int64_t copied = -1;  // the image in scratch
+  for (PartRuns runs(args, sizes.vectors); runs.next();)
+    for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+      for (std::int64_t v = runs.first, tile; v < runs.last; v += tile) {
+        tile = at_most(sizes.tile - v % sizes.tile, runs.last - v);
+        const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
+        const std::int64_t times = sizes.fetches(sizes.h.count(0), ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile))),
+                                                 sizes.held * sizes.taps);
+        const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, sizes); };
+        const auto piece = [&](std::int64_t c) { return Piece{c, at_most(sizes.held, sizes.in - c), first, count}; };
+        for (std::int64_t n = 0; n < images; ++n) {
+          const Scalar* from[kMaxPairs];
           for (std::int64_t pair = 0; pair < pairs; ++pair) {
-            if (bank(pair).prepared()) {
-              sum_block<Scalar>(sizes, from[pair], sizes.in, bank(pair).at(0, first), i, tile, pair > 0, nullptr, pixels, sums);
+            const ConstView& source = args.in[2 * pair];
+            from[pair] = source.as<Scalar>() + t * source.strides[0] + n * sizes.in * sizes.source();
+            if (sizes.in_place) continue;
+            Scalar* const to = reinterpret_cast<Scalar*>(args.scratch + scratch.source + pair * scratch.source_pair);
+            if (copied != t * images + n) copy_padded(sizes.padded(), from[pair], sizes.in, sizes.rows, sizes.columns, to);
+            from[pair] = to;
+          }
+          copied = t * images + n;
+          Scalar* const out = args.out[0].as<Scalar>() + ((t * images + n) * sizes.out + first) * dest;
+          for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
+            for (std::int64_t pair = 0; pair < pairs; ++pair) {
+              if (bank(pair).prepared()) {
+                sum_block<Scalar>(sizes, from[pair], sizes.in, bank(pair).at(0, first), i, tile, pair > 0, nullptr, pixels, sums);
+                continue;
+              }
+              Scalar* const copy = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
+              const bool once = sizes.held < sizes.in;
+              for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
+                if (once || (n == 0 && i == 0)) bank(pair).copy(piece(c), taps, copy);
+                Fetch next;
+                if (once && c + sizes.held < sizes.in) next = bank(pair).fetch(piece(c + sizes.held), times);
+                else if (once && pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
+                sum_block<Scalar>(sizes, from[pair] + c * sizes.rows * sizes.columns, piece(c).channels, copy, i, tile,
+                                  pair > 0 || c > 0, &next, pixels, sums);
+              }
+            }
+            if (sizes.phases() == 1) {
+              const std::int64_t done = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
+              transpose<Scalar, false>({sums, places, places}, done, count, {out + i * sizes.w.dest, dest, done});
               continue;
             }
-            Scalar* const copy = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
-            const bool once = sizes.held < sizes.in;
-            for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
-              if (once || (n == 0 && i == 0)) bank(pair).copy(piece(c), taps, copy);
-              Fetch next;
-              if (once && c + sizes.held < sizes.in) next = bank(pair).fetch(piece(c + sizes.held), times);
-              else if (once && pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
-              sum_block<Scalar>(sizes, from[pair] + c * sizes.rows * sizes.columns, piece(c).channels, copy, i, tile,
-                                pair > 0 || c > 0, &next, pixels, sums);
-            }
+            for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
+              transpose<Scalar, false>({sums + phase * sizes.sums_channel * places, places, places}, sizes.sums_channel, count,
+                                       {by_channel + phase * sizes.phase_sums, sizes.sums_channel, sizes.sums_channel});
+            write_rows(sizes, by_channel, i, {0, count}, out);
           }
-          if (sizes.phases() == 1) {
-            const std::int64_t done = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
-            transpose<Scalar, false>({sums, places, places}, done, count, {out + i * sizes.w.dest, dest, done});
-            continue;
-          }
-          for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
-            transpose<Scalar, false>({sums + phase * sizes.sums_channel * places, places, places}, sizes.sums_channel, count,
-                                     {by_channel + phase * sizes.phase_sums, sizes.sums_channel, sizes.sums_channel});
-          write_rows(sizes, by_channel, i, {0, count}, out);
         }
       }
     }
-  }
 }
 
 /// Filters in the kernel's order.

@@ -186,44 +186,48 @@ void run_tiles(const Arguments& args) {
   const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
   TapPlace* const places = reinterpret_cast<TapPlace*>(args.scratch);
   Scalar *const copy = at(scratch.copy), *const sums = at(scratch.sums), *const pixels = at(scratch.pixels);
-  const Range wanted = parts_of(args, s.parts());
+  const std::int64_t all_blocks = args.out[0].dims[0] * s.images * blocks;
   place_taps(Adjoint, places);
-  for (std::int64_t block = 0; block < args.out[0].dims[0] * s.images * blocks; ++block) {
-    const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
-    const std::int64_t tiles = s.tiles.tiles(i0);
-    const bool there = s.held && block % (blocks * s.images) > 0;
-    for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      const ConstView& source = args.in[2 * pair];
-      transform_channels<Scalar, M, true>(s.tiles,
-                                          source.as<Scalar>() + t * source.strides[0] + image * s.in * s.tiles.h * s.tiles.w, s.in,
-                                          i0, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
-    }
-    for (std::int64_t part = wanted.first; part < wanted.last; ++part) {
-      const std::int64_t first = part * s.width(), count = at_most(s.width(), s.out - first), vectors = ceil_div(count, n);
-      const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(static_cast<int>(vectors)));
-      const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, s); };
-      const auto piece = [&](std::int64_t c) { return Piece{c, at_most(s.chunk, s.in - c), first, count}; };
-      for (std::int64_t pair = 0; pair < pairs; ++pair)
-        for (std::int64_t c = 0; c < s.in; c += s.chunk) {
-          const Scalar* from = copy;
-          Fetch next;
-          if (!there) {
-            if (bank(pair).prepared()) from = bank(pair).at(c, first);
-            else bank(pair).copy(piece(c), places, copy);
-            if (c + s.chunk < s.in) next = bank(pair).fetch(piece(c + s.chunk), times);
-            else if (pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
+  // Windows of one block stay for all runs; of several they would be transformed for each.
+  std::int64_t transformed = -1;
+  for (PartRuns runs(args, s.parts(), all_blocks == 1 ? Taking::runs : Taking::one_share); runs.next();)
+    for (std::int64_t block = 0; block < all_blocks; ++block) {
+      const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
+      const std::int64_t tiles = s.tiles.tiles(i0);
+      const bool there = s.held && block % (blocks * s.images) > 0;
+      for (std::int64_t pair = 0; pair < pairs && transformed != block; ++pair) {
+        const ConstView& source = args.in[2 * pair];
+        transform_channels<Scalar, M, true>(s.tiles,
+                                            source.as<Scalar>() + t * source.strides[0] + image * s.in * s.tiles.h * s.tiles.w,
+                                            s.in, i0, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
+      }
+      transformed = block;
+      for (std::int64_t part = runs.first; part < runs.last; ++part) {
+        const std::int64_t first = part * s.width(), count = at_most(s.width(), s.out - first), vectors = ceil_div(count, n);
+        const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(static_cast<int>(vectors)));
+        const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, s); };
+        const auto piece = [&](std::int64_t c) { return Piece{c, at_most(s.chunk, s.in - c), first, count}; };
+        for (std::int64_t pair = 0; pair < pairs; ++pair)
+          for (std::int64_t c = 0; c < s.in; c += s.chunk) {
+            const Scalar* from = copy;
+            Fetch next;
+            if (!there) {
+              if (bank(pair).prepared()) from = bank(pair).at(c, first);
+              else bank(pair).copy(piece(c), places, copy);
+              if (c + s.chunk < s.in) next = bank(pair).fetch(piece(c + s.chunk), times);
+              else if (pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
+            }
+            Scalar* const filters = at(scratch.filters + (s.held ? pair * scratch.filters_pair : 0));
+            add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c / n * s.tiles.group(n), from,
+                                 filters + (s.held ? part * s.tiles.places() * s.filters : 0), piece(c).channels, vectors, tiles,
+                                 there, pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
           }
-          Scalar* const filters = at(scratch.filters + (s.held ? pair * scratch.filters_pair : 0));
-          add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c / n * s.tiles.group(n), from,
-                               filters + (s.held ? part * s.tiles.places() * s.filters : 0), piece(c).channels, vectors, tiles,
-                               there, pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
-        }
-      transform_back<Scalar, M>(s, sums, vectors, i0, pixels);
-      const std::int64_t done = at_most(s.tiles.rows * M, s.p - i0 * M) * s.q;
-      Scalar* const out = args.out[0].as<Scalar>() + ((t * s.images + image) * s.out + first) * plane + i0 * M * s.q;
-      transpose<Scalar, false>({pixels, vectors * n, vectors * n}, done, count, {out, plane, done});
+        transform_back<Scalar, M>(s, sums, vectors, i0, pixels);
+        const std::int64_t done = at_most(s.tiles.rows * M, s.p - i0 * M) * s.q;
+        Scalar* const out = args.out[0].as<Scalar>() + ((t * s.images + image) * s.out + first) * plane + i0 * M * s.q;
+        transpose<Scalar, false>({pixels, vectors * n, vectors * n}, done, count, {out, plane, done});
+      }
     }
-  }
 }
 
 template <class Scalar, bool Adjoint>

@@ -117,36 +117,38 @@ void run_tiles(const Arguments& args) {
   Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch);
   const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
   Scalar *const windows = at(scratch.windows), *const tiles = at(scratch.tiles);
-  const Range parts = parts_of(args, s.parts());
   const std::int64_t blocks = s.images * s.windows.blocks();
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
-    for (std::int64_t part = parts.first; part < parts.last; ++part)
-      for (std::int64_t c = 0; c < s.groups_c; c += s.some_c) {
-        const std::int64_t k = part * s.some_k, first_k = k * n, first_c = c * n;
-        const std::int64_t channels_k = at_most(s.some_k * n, s.k - first_k), channels_c = at_most(s.some_c * n, s.c - first_c);
-        for (std::int64_t block = 0; block < blocks; ++block) {
-          const std::int64_t image = block / s.windows.blocks(), i0 = block % s.windows.blocks() * s.windows.rows;
-          const std::int64_t count = s.windows.tiles(i0);
-          if (!s.whole || part == parts.first)
-            transform_channels<Scalar, M, true>(
-                s.windows, x.as<Scalar>() + t * x.strides[0] + (image * s.c + first_c) * s.windows.h * s.windows.w, channels_c, i0,
-                slab, windows);
-          transform_channels<Scalar, M, false>(s.tiles,
-                                               g.as<Scalar>() + t * g.strides[0] + (image * s.k + first_k) * s.tiles.h * s.tiles.w,
-                                               channels_k, i0, slab, tiles);
-          Scalar* sums = at(scratch.sums);
-          for (std::int64_t j = 0; j < channels_c; j += n)
-            for (std::int64_t i = 0; i < channels_k; i += n) {
-              const std::int64_t outputs = at_most(n, channels_k - i), inputs = at_most(n, channels_c - j);
-              add_square(s, windows + j / n * s.windows.group(n), tiles + i / n * s.tiles.group(n), count, outputs, block > 0,
-                         sums);
-              if (block == blocks - 1)
-                transform_square<Scalar, M>(s, sums, outputs, inputs,
-                                            args.out[0].as<Scalar>() + ((t * s.k + first_k + i) * s.c + first_c + j) * kTaps);
-              if (!s.whole) sums += s.square();
-            }
+  std::int64_t transformed = -1;  // the trial whose windows are there, where all are
+  for (PartRuns runs(args, s.parts()); runs.next();)
+    for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
+      for (std::int64_t part = runs.first; part < runs.last; ++part)
+        for (std::int64_t c = 0; c < s.groups_c; c += s.some_c) {
+          const std::int64_t k = part * s.some_k, first_k = k * n, first_c = c * n;
+          const std::int64_t channels_k = at_most(s.some_k * n, s.k - first_k), channels_c = at_most(s.some_c * n, s.c - first_c);
+          for (std::int64_t block = 0; block < blocks; ++block) {
+            const std::int64_t image = block / s.windows.blocks(), i0 = block % s.windows.blocks() * s.windows.rows;
+            const std::int64_t count = s.windows.tiles(i0);
+            if (!s.whole || transformed != t)
+              transform_channels<Scalar, M, true>(
+                  s.windows, x.as<Scalar>() + t * x.strides[0] + (image * s.c + first_c) * s.windows.h * s.windows.w, channels_c,
+                  i0, slab, windows);
+            transform_channels<Scalar, M, false>(
+                s.tiles, g.as<Scalar>() + t * g.strides[0] + (image * s.k + first_k) * s.tiles.h * s.tiles.w, channels_k, i0, slab,
+                tiles);
+            Scalar* sums = at(scratch.sums);
+            for (std::int64_t j = 0; j < channels_c; j += n)
+              for (std::int64_t i = 0; i < channels_k; i += n) {
+                const std::int64_t outputs = at_most(n, channels_k - i), inputs = at_most(n, channels_c - j);
+                add_square(s, windows + j / n * s.windows.group(n), tiles + i / n * s.tiles.group(n), count, outputs, block > 0,
+                           sums);
+                if (block == blocks - 1)
+                  transform_square<Scalar, M>(s, sums, outputs, inputs,
+                                              args.out[0].as<Scalar>() + ((t * s.k + first_k + i) * s.c + first_c + j) * kTaps);
+                if (!s.whole) sums += s.square();
+              }
+            transformed = t;
+          }
         }
-      }
   if (s.streams) stream_end();
 }
 

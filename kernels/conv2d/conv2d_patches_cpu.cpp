@@ -93,11 +93,11 @@ void correlate_run(const Arguments& args) {
   job.w_channel = scalar;
   job.w_k = pixels * scalar;
   job.x_q = job.out_q = kVectorBytes;
-  const Range wanted = pieces_of(args, geo.c, sizes.channels);
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-    const Scalar* const x = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
-    const Scalar* const g = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
-    for (std::int64_t c = wanted.first; c < wanted.last; c += sizes.channels) {
+  for (const std::int64_t part : each_part(args, ceil_div(geo.c, sizes.channels))) {
+    const std::int64_t c = part * sizes.channels;
+    for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
+      const Scalar* const x = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
+      const Scalar* const g = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
       const std::int64_t channels = at_most(sizes.channels, geo.c - c);
       const std::int64_t whole = channels * area / elements, rest = channels * area % elements;
       Scalar* const dw = args.out[0].as<Scalar>() + t * geo.k * filter + c * area;

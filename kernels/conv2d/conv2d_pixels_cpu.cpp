@@ -131,7 +131,7 @@ void gather_run(const Arguments& args) {
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
   const std::int64_t trials = args.out[0].dims[0], images = args.out[0].dims[1];
   write_taps<Scalar>(gather, taps);
-  const Range wanted = pieces_of(args, gather.groups * gather.out, kPartChannels);
+  const Range wanted = share_of(args, gather.groups * gather.out, kPartChannels);
   const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
   const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
   for (std::int64_t t = 0; t < trials; ++t) {
@@ -259,8 +259,8 @@ void correlate_run(const Arguments& args) {
   const std::int64_t scalar = sizeof(Scalar), x_image = geo.c * sizes.channel, g_image = pixels * geo.groups * sizes.padded_k;
   for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * sizes.padded_k * scalar, q * geo.stride_w * scalar};
   const bool grouped = geo.groups > 1;
-  const Range groups = grouped ? parts_of(args, geo.groups) : Range{0, 1};
-  const Range inputs = grouped ? Range{0, geo.c_per_group()} : pieces_of(args, geo.c, sizes.tile_c);
+  const Range groups = grouped ? share_of(args, geo.groups, 1) : Range{0, 1};
+  const Range inputs = grouped ? Range{0, geo.c_per_group()} : share_of(args, geo.c, sizes.tile_c);
   for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
     const Scalar* const x_trial = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
     const Scalar* const g_trial = args.in[1].as<Scalar>() + t * args.in[1].strides[0];

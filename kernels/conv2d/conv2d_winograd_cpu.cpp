@@ -226,8 +226,7 @@ template <int M, bool Adjoint>
 void gather_run(const Arguments& args) {
   const Gather g(args.attrs_as<Conv2dGeometry>(), Adjoint);
   const std::int64_t images = args.out[0].dims[1], blocks = g.blocks();
-  const Range parts = parts_of(args, args.out[0].dims[0] * images * blocks);
-  for (std::int64_t part = parts.first; part < parts.last; ++part) {
+  for (const std::int64_t part : each_part(args, args.out[0].dims[0] * images * blocks)) {
     const std::int64_t image = part / blocks, t = image / images, n = image % images;
     const Tiles tiles = g.block(part % blocks);
     V* const out = static_cast<V*>(args.out[0].data) + image * g.out * g.p * g.q;
@@ -286,8 +285,7 @@ void correlate_run(const Arguments& args) {
   const CorrelateScratch at(sizes);
   std::byte *const windows = args.scratch + at.windows, *const tiles = args.scratch + at.tiles,
                    *const sums = args.scratch + at.sums;
-  const Range parts = parts_of(args, args.out[0].dims[0] * sizes.pieces());
-  for (std::int64_t part = parts.first; part < parts.last; ++part) {
+  for (const std::int64_t part : each_part(args, args.out[0].dims[0] * sizes.pieces())) {
     const std::int64_t t = part / sizes.pieces(), piece = part % sizes.pieces();
     const std::int64_t k = piece / sizes.pieces_c * sizes.piece_k, c = piece % sizes.pieces_c * sizes.piece_c;
     const std::int64_t ks = at_most(sizes.piece_k, geo.k - k), cs = at_most(sizes.piece_c, geo.c - c);

@@ -67,6 +67,7 @@ class Runner {
   void assign_registers();
   std::int64_t plane_offset(const Operand& operand, std::int64_t plane) const;
   BlockOf<S> operand_block(int i, const Block& range, bool whole_vectors);
+  void run_blocks(Range wanted);
   void run_block(const Block& range, std::int64_t out_offset);
 
   const Chain& chain_;
@@ -263,9 +264,13 @@ void Runner<S>::run_block(const Block& range, std::int64_t out_offset) {
 
 template <class S>
 void Runner<S>::run() {
+  for (PartRuns runs(args_, blocks()); runs.next();) run_blocks(runs);
+}
+
+template <class S>
+void Runner<S>::run_blocks(Range wanted) {
   const Space& s = space_;
   std::int64_t offset = 0, number = 0;
-  const Range wanted = parts_of(args_, blocks());
   Block range;
   for (range.plane = 0; range.plane < s.planes; range.plane += s.block_planes) {
     range.planes = at_most(s.block_planes, s.planes - range.plane);

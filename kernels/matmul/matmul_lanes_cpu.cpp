@@ -43,8 +43,7 @@ void run(const Arguments& args) {
   job.taps = &kTap;
   job.channels = geo.k;
   job.parts = kParts<Scalar>;
-  const Range products = parts_of(args, parts(args));
-  for (std::int64_t product = products.first; product < products.last; ++product) {
+  for (const std::int64_t product : each_part(args, parts(args))) {
     const std::int64_t block = product / geo.batch, i = product % geo.batch;
     for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
       const ConstView &a = args.in[pair], &b = args.in[pair + 1];

@@ -159,9 +159,8 @@ void run(const Arguments& args) {
   const auto& geo = args.attrs_as<MatmulGeometry>();
   const std::int64_t m = geo.m, n = geo.n, k = geo.k;
   Scalar* const scratch = reinterpret_cast<Scalar*>(args.scratch);
-  const Range range = parts_of(args, parts(args));
   const std::int64_t pieces = parts_of_product(geo), piece_rows = part_rows(geo);
-  for (std::int64_t part = range.first; part < range.last; ++part) {
+  for (const std::int64_t part : each_part(args, parts(args))) {
     const std::int64_t product = part / pieces, t = product / geo.batch, i = product % geo.batch;
     const std::int64_t row = part % pieces * piece_rows, rows = at_most(piece_rows, m - row);
     Scalar* const y = args.out[0].as<Scalar>() + (product * m + row) * n;

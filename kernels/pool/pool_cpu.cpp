@@ -56,8 +56,7 @@ void for_each_plane(const Arguments& args, Body body) {
   const View& y = args.out.data()[0];
   const std::int64_t planes = y.dims[1] * y.dims[2];
   const auto pixels = [](const Layout& v) { return v.dims[3] * v.dims[4]; };
-  const Range range = parts_of(args, plane_parts<Real>(args));
-  for (std::int64_t plane = range.first; plane < range.last; ++plane) {
+  for (const std::int64_t plane : each_part(args, plane_parts<Real>(args))) {
     const std::int64_t t = plane / planes, i = plane % planes;
     for (std::int64_t part = 0; part < kPartsOf<Real>; ++part)
       body(Plane<Real, const V>{reinterpret_cast<const V*>(block_of<Real>(a, t) + i * pixels(a)) + part},

@@ -124,8 +124,7 @@ void to_products(const Arguments& args) {
   Scalar* const lines = reinterpret_cast<Scalar*>(args.scratch);
   Scalar* const slab = lines + b.lines * b.line;
   const std::int64_t channels = args.out[0].dims[2], xi = channels * geo.columns, image_tiles = b.tiles_h * b.tiles_w;
-  const Range range = parts_of(args, args.out[0].dims[0] * channels);
-  for (std::int64_t part = range.first; part < range.last; ++part) {
+  for (const std::int64_t part : each_part(args, args.out[0].dims[0] * channels)) {
     const std::int64_t t = part / channels, c = part % channels;
     Scalar* const to = block_of<Scalar>(args.out[0], t) + c * geo.columns;
     for (std::int64_t image = 0; image < geo.n; ++image) {
@@ -183,8 +182,7 @@ void from_products(const Arguments& args) {
   Scalar* const joined = lines + b.lines * b.line;
   Scalar* const padded = joined + Side::side * b.pitch;  // the image with its halo, where windows overlap
   const std::int64_t channels = args.out[0].dims[2], xi = channels * geo.columns, image_tiles = b.tiles_h * b.tiles_w;
-  const Range range = parts_of(args, args.out[0].dims[0] * channels);
-  for (std::int64_t part = range.first; part < range.last; ++part) {
+  for (const std::int64_t part : each_part(args, args.out[0].dims[0] * channels)) {
     const std::int64_t t = part / channels, c = part % channels;
     const Scalar* const from = block_of<Scalar>(args.in[0], t) + c * geo.columns;
     for (std::int64_t image = 0; image < geo.n; ++image) {
@@ -241,9 +239,8 @@ void filters(const Arguments& args) {
   constexpr std::int64_t n = kElements<Scalar>;
   const Layout& products = ToProducts ? static_cast<const Layout&>(args.out[0]) : args.in[0];
   const std::int64_t count = products.dims[2] * products.dims[3], parts = ceil_div(count, kPartFilters);
-  const Range range = parts_of(args, args.out[0].dims[0] * parts);
   const bool streams = products.count_per_block() * static_cast<std::int64_t>(sizeof(Scalar)) >= kStreamBytes && count % n == 0;
-  for (std::int64_t part = range.first; part < range.last; ++part) {
+  for (const std::int64_t part : each_part(args, args.out[0].dims[0] * parts)) {
     const Scalar* const from = block_of<Scalar>(args.in[0], part / parts);
     Scalar* const to = block_of<Scalar>(args.out[0], part / parts);
     const std::int64_t begin = part % parts * kPartFilters, end = at_most(begin + kPartFilters, count);

@@ -179,8 +179,9 @@ static bool differs_in_calls(const Kernel& kernel, Arguments args, std::int64_t 
   args.scratch = scratch.address();
   for (std::int64_t call = calls; call-- > 0;) {
     scratch.fill_nan();
-    args.first_part = parts * call / calls;
-    args.last_part = parts * (call + 1) / calls;
+    PartQueue queue(1);
+    queue.start(parts * call / calls, parts * (call + 1) / calls);
+    if (kernel.parts != nullptr) args.queue = &queue;
     kernel.run(args);
   }
   bool differs = !scratch.zones_intact();
