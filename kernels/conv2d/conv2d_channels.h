@@ -52,7 +52,7 @@ class Fetch {
 
 /// What a register tile adds up, and onto what.
 template <class Scalar>
-struct TileJob {
+struct SumsJob {
   const Scalar* filters;
   std::int64_t width;  ///< numbers of filters from tap to tap
   bool accumulate;
@@ -61,7 +61,7 @@ struct TileJob {
 
 /// Input channels, and the filter rows that meet.
 template <class Scalar>
-struct RowsJob : TileJob<Scalar> {
+struct RowsJob : SumsJob<Scalar> {
   std::int64_t channels, rows, taps;  ///< taps in a row
   std::int64_t filter_channel;        ///< numbers of filters from channel to channel
   std::int64_t channel, row;          ///< of pixels likewise, and from row to row
@@ -69,7 +69,7 @@ struct RowsJob : TileJob<Scalar> {
 
 /// Taps of whatever channel and row, one after the other.
 template <class Scalar>
-struct TapsJob : TileJob<Scalar> {
+struct TapsJob : SumsJob<Scalar> {
   const std::int64_t* places;  ///< of the pixels that they meet
   std::int64_t taps;
 };
