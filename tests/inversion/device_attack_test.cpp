@@ -125,7 +125,7 @@ std::vector<double> bits_of(const RunResult& run) {
 
 }  // namespace
 
-TEST_CASE("a run on a device takes all trials at once, or as many as fit, to the same bits", "[e2e][emulated][gpu]") {
+TEST_CASE("a run on a device takes all trials at once, or as many as fit, to the same bits", "[e2e][emulated][gpu][slow]") {
   const Problem p = test::small_problem();
   const AttackOptions attack{.steps = 8, .restarts = 5, .seed = 3};
   test::TestedDevice device;
@@ -150,7 +150,7 @@ TEST_CASE("a run on a device takes all trials at once, or as many as fit, to the
     CHECK(together.trials[i].curve.front() == Approx(on_cpu.trials[i].curve.front()).epsilon(1e-6));
 }
 
-TEST_CASE("a run on a device that was stopped goes on to the same bits, and not on the CPU", "[e2e][emulated][gpu]") {
+TEST_CASE("a run on a device that was stopped goes on to the same bits, and not on the CPU", "[e2e][emulated][gpu][slow]") {
   const test::TemporaryFolder folder;
   const Problem p = test::small_problem();
   const AttackOptions attack{.steps = 12, .restarts = 3, .seed = 5};
