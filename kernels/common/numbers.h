@@ -6,7 +6,7 @@
 namespace gi::kernels::GI_ISA {
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-inline std::int64_t at_most(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+constexpr std::int64_t at_most(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 inline std::int64_t at_least(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 /// Scratch is handed out in cache lines.
 inline std::int64_t aligned(std::int64_t bytes) { return ceil_div(bytes, 64) * 64; }

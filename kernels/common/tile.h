@@ -34,8 +34,8 @@ struct TileJob {
   // Shared w and several taps only: from one channel of x to the next is so far that the processor does not foresee it. What the
   // taps read of the next one is fetched meanwhile.
   bool far_channels = false;
-  // The whole is repeated over an outer axis.
-  std::int64_t lines = 1, x_line = 0, out_line = 0;
+  // The whole is repeated over an outer axis, `ahead` moving with w.
+  std::int64_t lines = 1, x_line = 0, w_line = 0, out_line = 0;
 };
 
 /// out[k][q] for k < rows, q < columns of any extents. With `Shared`, w holds scalars, else vectors like x.

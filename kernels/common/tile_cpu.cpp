@@ -11,7 +11,10 @@ namespace {
 constexpr int kMaxRows = kVectorRegisters == 32 ? 6 : 3;
 
 constexpr std::int64_t max_rows(std::int64_t columns) { return columns == 1 ? 2 * kMaxRows : kMaxRows; }
-constexpr std::int64_t max_columns(std::int64_t rows) { return 2 * rows <= kMaxRows ? 2 * kMaxTileColumns : kMaxTileColumns; }
+constexpr std::int64_t max_columns(std::int64_t rows) {
+  const std::int64_t registers = kVectorRegisters - (kIsa == Isa::portable ? 2 : 1);  // there a product takes one, too
+  return at_most(registers / rows - 1, 2 * kMaxTileColumns);
+}
 
 /// Vectors of x that are fetched beside a tap's products: more cost more than they save.
 constexpr int kFetchedOfTap = 2;
@@ -55,9 +58,9 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       for (std::int64_t part = 0; part < job.parts; ++part) {
         const std::byte* x = job.x + line * job.x_line + tile * Q * x_q + part * kVectorBytes;
-        const std::byte* w = job.w + (Shared ? 0 : part * kVectorBytes);
+        const std::byte* w = job.w + line * job.w_line + (Shared ? 0 : part * kVectorBytes);
         std::byte* out = job.out + line * job.out_line + tile * Q * job.out_q + part * kVectorBytes;
-        const std::byte* ahead = fetch.from + tile * fetch.tile;
+        const std::byte* ahead = fetch.from + line * job.w_line + tile * fetch.tile;
         if constexpr (Besides == Fetched::ahead) {  // rows of out are then far apart, too
 #pragma GCC unroll 16
           for (int k = 0; k < K; ++k)
@@ -168,7 +171,7 @@ constexpr Tiles<Scalar, Shared, Besides> kTiles;
 /// The tiles of k rows, by columns.
 template <class Scalar, bool Shared>
 const RunTiles* tiles_of(const TileJob& job, std::int64_t k) {
-  if constexpr (Shared) {
+  if constexpr (Shared && sizeof(Scalar) == 4) {  // numbers of 8 bytes are there to compare with, not to be fast
     if (job.far_channels) return kTiles<Scalar, Shared, Fetched::ahead_and_far>.entries[k - 1];
     if (job.ahead != nullptr) return kTiles<Scalar, Shared, Fetched::ahead>.entries[k - 1];
   }
