@@ -12,8 +12,8 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
-constexpr std::int64_t kPatchBytes = 32 << 10;  // about a first cache
-constexpr std::int64_t kColumns = 144;          // of a patch, or a vector of channels where that has more
+constexpr std::int64_t kPatchBytes = 16 << 10;  // half a first cache: what register tiles below each other read of them
+constexpr std::int64_t kColumns = 288;          // of a patch, or a vector of channels where that has more
 constexpr std::int64_t kPiece = 4;              // numbers that are copied at a time
 
 const char* declined(const Problem& problem) {
@@ -38,7 +38,7 @@ struct Correlate {
         channels(at_most(geo.c, elements * at_least(kColumns / (geo.r * geo.s * elements), 1))),
         columns(channels * geo.r * geo.s),
         step(ceil_div(columns + kPiece, elements) * elements),
-        pixels(even_piece(geo.p * geo.q, kPatchBytes / (step * (kVectorBytes / elements)))) {}
+        pixels(even_piece(geo.p * geo.q, kPatchBytes / (kMaxTileColumns * kVectorBytes))) {}
 };
 
 /// Scratch: slab of x, patches, what is left of every filter behind whole vectors. Pieces of patches run on over the end.
@@ -76,6 +76,20 @@ void copy_patches(const Conv2dGeometry& geo, const Correlate& sizes, const Scala
   }
 }
 
+/// Register tiles below each other, whose x stays in the first cache.
+template <class Scalar>
+void multiply_rows(TileJob job, const Split& rows, std::int64_t columns) {
+  for (const auto& [k, lines] : {std::pair{rows.size, rows.large}, std::pair{rows.size - 1, rows.pieces - rows.large}}) {
+    job.lines = lines;
+    job.w_line = k * job.w_k;
+    job.out_line = k * job.out_k;
+    if (lines > 0) multiply<Scalar, true>(job, k, columns);
+    job.w += lines * job.w_line;
+    job.ahead += lines * job.w_line;
+    job.out += lines * job.out_line;
+  }
+}
+
 template <class Scalar>
 void correlate_run(const Arguments& args) {
   constexpr std::int64_t scalar = sizeof(Scalar), elements = kElements<Scalar>;
@@ -100,6 +114,7 @@ void correlate_run(const Arguments& args) {
       const Scalar* const g = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
       const std::int64_t channels = at_most(sizes.channels, geo.c - c);
       const std::int64_t whole = channels * area / elements, rest = channels * area % elements;
+      const Split by_column(at_least(whole, 1), kMaxTileColumns), by_row(geo.k, tile_rows(geo.k, by_column.size));
       Scalar* const dw = args.out[0].as<Scalar>() + t * geo.k * filter + c * area;
       for (std::int64_t n = 0; n < batch; ++n) {
         copy_padded(geo, x + (n * geo.c + c) * geo.h * geo.w, channels, sizes.rows, sizes.pitch, slab);
@@ -108,12 +123,12 @@ void correlate_run(const Arguments& args) {
           copy_patches(geo, sizes, slab, channels, first, job.channels, patches);
           job.accumulate = n > 0 || first > 0;
           job.w = reinterpret_cast<const std::byte*>(g + n * geo.k * pixels + first);
-          job.ahead = job.w + tile_rows(geo.k, whole) * job.w_k;
-          if (whole > 0) {
-            job.x = reinterpret_cast<const std::byte*>(patches);
-            job.out = reinterpret_cast<std::byte*>(dw);
-            job.out_k = filter * scalar;
-            multiply<Scalar, true>(job, geo.k, whole);
+          job.ahead = job.w + by_row.size * job.w_k;
+          job.out_k = filter * scalar;
+          for (std::int64_t piece = 0, v = 0; v < whole; v += by_column[piece++]) {
+            job.x = reinterpret_cast<const std::byte*>(patches + v * elements);
+            job.out = reinterpret_cast<std::byte*>(dw + v * elements);
+            multiply_rows<Scalar>(job, by_row, by_column[piece]);
           }
           if (rest > 0) {
             job.x = reinterpret_cast<const std::byte*>(patches + whole * elements);
