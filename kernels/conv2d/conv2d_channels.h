@@ -207,6 +207,23 @@ struct Piece {
   std::int64_t channel, channels, first, count;
 };
 
+/// As many filters of `Taps` taps as a vector has elements, tap by tap. Of the last as much is read as of the others.
+template <class Scalar, int Taps, class Place>
+[[gnu::always_inline]] inline void transpose_filters(const Scalar* filters, Place place) {
+  constexpr int n = kElements<Scalar>, whole = Taps / n * n;
+#pragma GCC unroll 4
+  for (int tap = 0; tap < whole; tap += n)
+    transpose_square<Scalar, false, true>({filters + tap, Taps, n}, n, n, n, [&](int i) { return place(tap + i); });
+  if constexpr (Taps - whole == 1) {
+    Vector<Scalar> last;
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) last[i] = filters[i * Taps + whole];
+    *reinterpret_cast<Vector<Scalar>*>(place(whole)) = last;
+  } else if constexpr (Taps > whole) {
+    transpose_square<Scalar, false, false>({filters + whole, Taps, n}, n, Taps - whole, n, [&](int i) { return place(whole + i); });
+  }
+}
+
 /// The filters of one trial as they come. An adjoint reads them from their output channels to their input channels.
 template <class Scalar, bool Adjoint>
 class Bank {
@@ -249,21 +266,31 @@ void Bank<Scalar, Adjoint>::copy(const Piece& piece, const TapPlace* places, Sca
   if (!Adjoint) {
     const std::int64_t filter = order_->in * taps, columns = piece.channels * taps;
     const std::int64_t behind = filter - piece.channel * taps;  // of the last filter, that may be read
-    transpose<Scalar, false>({from(piece.first, piece.channel), filter, behind}, piece.count, columns, {to, width(), width()});
+    // A vector of filters at a time: more would meet in the same places of a cache.
+    for (std::int64_t k = 0; k < piece.count; k += n)
+      transpose<Scalar, false>({from(piece.first + k, piece.channel), filter, behind}, at_most(n, piece.count - k), columns,
+                               {to + k, width(), width() - k});
     return;
   }
   const Scalar* const end = data_ + order_->in * order_->out * taps;
-  for (std::int64_t c = 0; c < piece.channels; ++c)
-    for (std::int64_t k = 0; k < piece.count; k += n)
+  for (std::int64_t c = 0; c < piece.channels; ++c) {
+    const Scalar* corner = from(piece.channel + c, piece.first);
+    const auto place = [&](std::int64_t tap) { return to + places[tap].of(c, piece.channels, width()); };
+    std::int64_t k = 0;
+    if (taps == 9) {  // as a constant: nothing is decided row by row
+      Scalar* at[9];
+      for (int tap = 0; tap < 9; ++tap) at[tap] = place(tap);
+      for (; k + n <= piece.count && end - corner >= (n - 1) * 9 + at_least(n, 9); k += n, corner += n * 9)
+        transpose_filters<Scalar, 9>(corner, [&](int tap) { return at[tap] + k; });
+    }
+    for (; k < piece.count; k += n, corner += n * taps)
       for (std::int64_t tap = 0; tap < taps; tap += n) {
         const std::int64_t filters = at_most(n, piece.count - k), columns = at_most(n, taps - tap);
-        const Scalar* const corner = from(piece.channel + c, piece.first + k) + tap;
-        const std::int64_t there = end - corner - (filters - 1) * taps;  // to be read of the last row
-        const auto place = [&](int i) { return to + places[tap + i].of(c, piece.channels, width()) + k; };
-        if (filters == n && columns == 9 && there >= n)  // as constants: nothing is decided row by row
-          transpose_square<Scalar, false, false>({corner, taps, n}, n, 9, n, place);
-        else transpose_square<Scalar, false, false>({corner, taps, there}, filters, columns, n, place);
+        const std::int64_t there = end - corner - tap - (filters - 1) * taps;  // to be read of the last row
+        transpose_square<Scalar, false, false>({corner + tap, taps, there}, filters, columns, n,
+                                               [&](int i) { return place(tap + i) + k; });
       }
+  }
 }
 
 /// All filters in the kernel's order, for a kernel that prepares them.
