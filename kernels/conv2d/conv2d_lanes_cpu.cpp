@@ -13,9 +13,9 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
-constexpr std::int64_t kSlabBytes = 384 << 10;   // of a second cache of 1 MiB or more
-constexpr std::int64_t kFilterBytes = 24 << 10;  // of a first cache of 32 KiB or more
-constexpr std::int64_t kPixels = 64;             // of g that stay in the first cache, a row of register tiles wide
+constexpr std::int64_t kSlabBytes = (kVectorRegisters == 32 ? 384 : 192) << 10;  // of a second cache of 1 MiB; 512 KiB
+constexpr std::int64_t kFilterBytes = 24 << 10;                                  // of a first cache of 32 KiB or more
+constexpr std::int64_t kPixels = 64;  // of g that stay in the first cache, a row of register tiles wide
 
 template <class Scalar>
 constexpr std::int64_t kNumberBytes = kLanes* static_cast<std::int64_t>(sizeof(Scalar));
