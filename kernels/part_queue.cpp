@@ -1,8 +1,15 @@
 #include "kernels/api/part_queue.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace gi::kernels {
+namespace {
+
+/// At what others make, before a thread gives its processor away.
+constexpr int kLooks = 10'000;
+
+}  // namespace
 
 void PartQueue::start(std::int64_t first, std::int64_t last) {
   const auto threads = static_cast<std::int64_t>(shares_.size());
@@ -11,6 +18,14 @@ void PartQueue::start(std::int64_t first, std::int64_t last) {
     share.next.store(first + (last - first) * i / threads, std::memory_order_relaxed);
     share.last = first + (last - first) * (i + 1) / threads;
   }
+  handed_.store(0, std::memory_order_relaxed);
+  made_.store(0, std::memory_order_relaxed);
+}
+
+void PartQueue::await(std::int64_t made) const {
+  // What is left is less than a piece a thread: it pays to sleep only if one of them lost its processor.
+  for (int looks = 0; made_.load(std::memory_order_acquire) < made; ++looks)
+    if (looks >= kLooks) std::this_thread::yield();
 }
 
 bool PartQueue::take(int thread, bool helps, std::int64_t& first, std::int64_t& last) {

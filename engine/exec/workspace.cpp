@@ -138,6 +138,7 @@ void Workspace::execute(std::span<const BoundStep> steps) {
       pool_->run([&](int thread) {
         kernels::Arguments own = whole;
         own.scratch += static_cast<std::size_t>(thread) * scratch_of_one(plan_);
+        own.shared = whole.scratch;
         own.queue = &queue_;
         own.thread = thread;
         b.step->kernel->run(own);

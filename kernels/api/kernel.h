@@ -55,11 +55,15 @@ struct Problem {
 
 struct Arguments : Problem {
   std::byte* scratch = nullptr;
+  /// The scratch of one of the threads, for what all read; null: there is one only.
+  std::byte* shared = nullptr;
   /// Where a kernel with `parts` takes those from that it computes, until there are none left; null: it computes everything, as
   /// kernels without do.
   PartQueue* queue = nullptr;
   int thread = 0;          ///< whose share of the queue is its own
   void* stream = nullptr;  ///< of CUDA kernels: a cudaStream_t that their work is enqueued on
+
+  std::byte* common() const { return shared != nullptr ? shared : scratch; }
 };
 
 struct Kernel;

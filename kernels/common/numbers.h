@@ -30,6 +30,13 @@ struct Range {
 /// Whether a call takes a share of the parts and no more: what it has to do before a run of parts is worth as much.
 enum class Taking { runs, one_share };
 
+/// make(piece) for all pieces of what is to be in common scratch before any part is begun.
+template <class Make>
+void beforehand(const Arguments& args, std::int64_t pieces, Make make) {
+  if (args.queue != nullptr) return args.queue->beforehand(pieces, make);
+  for (std::int64_t piece = 0; piece < pieces; ++piece) make(piece);
+}
+
 /// The runs of parts, of `count`, that a call is to do: for (PartRuns runs(args, count); runs.next();), from runs.first to
 /// runs.last.
 struct PartRuns : Range {

@@ -224,12 +224,15 @@ template <class Scalar, int Taps, class Place>
   }
 }
 
+/// Whether filters come in the kernel's order.
+inline bool is_prepared(const ConstView& filters) { return filters.rank == 2; }
+
 /// The filters of one trial as they come. An adjoint reads them from their output channels to their input channels.
 template <class Scalar, bool Adjoint>
 class Bank {
  public:
   Bank(const ConstView& filters, std::int64_t trial, const FilterOrder& order)
-      : data_(filters.as<Scalar>() + trial * filters.strides[0]), prepared_(filters.rank == 2), order_(&order) {}
+      : data_(filters.as<Scalar>() + trial * filters.strides[0]), prepared_(is_prepared(filters)), order_(&order) {}
 
   /// Whether they are in the kernel's order.
   bool prepared() const { return prepared_; }

@@ -20,6 +20,7 @@ namespace {
 constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
 constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
 constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kPartVectors = 2;
 constexpr std::int64_t kMaxPairs = 2;
 struct Sizes : FilterOrder {
   ConvAxis h, w;
@@ -96,9 +97,17 @@ std::size_t scratch_bytes(const Problem& problem) {
   return Scratch<Scalar>(sizes, problem.in.size() / 2).end;
 }
 
+/// Vectors of a part: a tile where prepared filters come in tiles, else what leaves threads something to take over.
+inline std::int64_t part_vectors(const Problem& problem, const Sizes& sizes) {
+  for (std::size_t i = 1; i < problem.in.size(); i += 2)
+    if (is_prepared(problem.in[i])) return sizes.tile;
+  return at_most(sizes.tile, kPartVectors);
+}
+
 template <class Scalar, bool Adjoint>
 std::int64_t parts(const Problem& problem) {
-  return Sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>, problem.out[0].dims[1]).vectors;
+  const Sizes sizes(problem.attrs_as<Conv2dGeometry>(), Adjoint, kElements<Scalar>, problem.out[0].dims[1]);
+  return ceil_div(sizes.vectors, part_vectors(problem, sizes));
 }
 
 template <class Scalar, bool Adjoint>
@@ -223,10 +232,13 @@ void run(const Arguments& args) {
   const std::int64_t dest = sizes.h.dest * sizes.w.dest;
   place_taps(sizes, taps);
   std::int64_t copied = -1;  // the image in scratch
-  for (PartRuns runs(args, sizes.vectors); runs.next();)
+  const std::int64_t part = part_vectors(args, sizes);
+  for (PartRuns runs(args, ceil_div(sizes.vectors, part)); runs.next();) {
+    const std::int64_t first_vector = runs.first * part, vectors = at_most(runs.last * part, sizes.vectors) - first_vector;
+    const Split tiles(vectors, sizes.tile);
     for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-      for (std::int64_t v = runs.first, tile; v < runs.last; v += tile) {
-        tile = at_most(sizes.tile - v % sizes.tile, runs.last - v);
+      for (std::int64_t nth = 0, v = first_vector, tile; nth < tiles.pieces; ++nth, v += tile) {
+        tile = part == sizes.tile ? at_most(sizes.tile, first_vector + vectors - v) : tiles[nth];
         const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
         const std::int64_t times = sizes.fetches(sizes.h.count(0), ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile))),
                                                  sizes.held * sizes.taps);
@@ -274,6 +286,7 @@ void run(const Arguments& args) {
         }
       }
     }
+  }
 }
 
 /// Filters in the kernel's order.

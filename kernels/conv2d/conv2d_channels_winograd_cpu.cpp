@@ -20,6 +20,7 @@ constexpr std::int64_t kChunkBytes = 32 << 10;  // of a first cache: a chunk's f
 // transforming filters anew for every block.
 constexpr std::int64_t kWindowBytes = (kVectorRegisters == 32 ? 600 : 2400) << 10;
 constexpr std::int64_t kHeldBytes = 640 << 10;  // transformed filters that stay for all blocks
+constexpr std::int64_t kPieces = 4;             // of a source, that threads transform side by side
 constexpr std::int64_t kTaps = 9;
 constexpr std::int64_t kMaxPairs = 2;
 constexpr int kMostVectors = 2;  // of output channels at a time
@@ -188,20 +189,31 @@ void run_tiles(const Arguments& args) {
   Scalar *const copy = at(scratch.copy), *const sums = at(scratch.sums), *const pixels = at(scratch.pixels);
   const std::int64_t all_blocks = args.out[0].dims[0] * s.images * blocks;
   place_taps(Adjoint, places);
-  // Windows of one block stay for all runs; of several they would be transformed for each.
-  std::int64_t transformed = -1;
-  for (PartRuns runs(args, s.parts(), all_blocks == 1 ? Taking::runs : Taking::one_share); runs.next();)
+  // Windows of one block stay for all parts, and are for all threads; of several each thread makes its own.
+  const bool one_block = all_blocks == 1;
+  const auto windows = [&](std::int64_t pair) {
+    return reinterpret_cast<Scalar*>((one_block ? args.common() : args.scratch) + scratch.windows + pair * scratch.windows_pair);
+  };
+  const auto transform_some = [&](std::int64_t block, std::int64_t pair, std::int64_t c, std::int64_t channels) {
+    const ConstView& source = args.in[2 * pair];
+    const std::int64_t image = block / blocks % s.images, t = block / blocks / s.images;
+    const Scalar* const from = source.as<Scalar>() + t * source.strides[0] + (image * s.in + c) * s.tiles.h * s.tiles.w;
+    transform_channels<Scalar, M, true>(s.tiles, from, channels, block % blocks * s.tiles.rows, at(scratch.slab),
+                                        windows(pair) + c / n * s.tiles.group(n));
+  };
+  if (one_block) {
+    const std::int64_t piece = ceil_div(s.in, n * kPieces) * n, pieces = ceil_div(s.in, piece);
+    beforehand(args, pairs * pieces, [&](std::int64_t i) {
+      const std::int64_t c = i % pieces * piece;
+      transform_some(0, i / pieces, c, at_most(piece, s.in - c));
+    });
+  }
+  for (PartRuns runs(args, s.parts(), one_block ? Taking::runs : Taking::one_share); runs.next();)
     for (std::int64_t block = 0; block < all_blocks; ++block) {
       const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
       const std::int64_t tiles = s.tiles.tiles(i0);
       const bool there = s.held && block % (blocks * s.images) > 0;
-      for (std::int64_t pair = 0; pair < pairs && transformed != block; ++pair) {
-        const ConstView& source = args.in[2 * pair];
-        transform_channels<Scalar, M, true>(s.tiles,
-                                            source.as<Scalar>() + t * source.strides[0] + image * s.in * s.tiles.h * s.tiles.w,
-                                            s.in, i0, at(scratch.slab), at(scratch.windows + pair * scratch.windows_pair));
-      }
-      transformed = block;
+      for (std::int64_t pair = 0; pair < pairs && !one_block; ++pair) transform_some(block, pair, 0, s.in);
       for (std::int64_t part = runs.first; part < runs.last; ++part) {
         const std::int64_t first = part * s.width(), count = at_most(s.width(), s.out - first), vectors = ceil_div(count, n);
         const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(static_cast<int>(vectors)));
@@ -218,7 +230,7 @@ void run_tiles(const Arguments& args) {
               else if (pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
             }
             Scalar* const filters = at(scratch.filters + (s.held ? pair * scratch.filters_pair : 0));
-            add_chunk<Scalar, M>(s, at(scratch.windows + pair * scratch.windows_pair) + c / n * s.tiles.group(n), from,
+            add_chunk<Scalar, M>(s, windows(pair) + c / n * s.tiles.group(n), from,
                                  filters + (s.held ? part * s.tiles.places() * s.filters : 0), piece(c).channels, vectors, tiles,
                                  there, pair > 0 || c > 0, next, sums, std::make_integer_sequence<int, M + 2>{});
           }

@@ -27,7 +27,9 @@ struct Gather {
   std::int64_t slab_channel, sums_channel;  ///< numbers of one channel
   std::int64_t phase_sums;                  ///< numbers from the sums of one phase to those of the next
 
-  Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t scalar_bytes, std::int64_t block_bytes = kBlockBytes)
+  /// In `least_blocks` blocks of rows or more, if there are as many rows.
+  Gather(const Conv2dGeometry& geo, bool adjoint, std::int64_t scalar_bytes, std::int64_t block_bytes = kBlockBytes,
+         std::int64_t least_blocks = 1)
       : h{adjoint ? geo.p : geo.h, adjoint ? geo.h : geo.p, geo.r, geo.stride_h, geo.pad_h, adjoint},
         w{adjoint ? geo.q : geo.w, adjoint ? geo.w : geo.q, geo.s, geo.stride_w, geo.pad_w, adjoint},
         groups(geo.groups),
@@ -41,7 +43,8 @@ struct Gather {
         pitch(w.count(0) + w.spread() / w.step() - shared_halo()),
         overrun(kVectorBytes + shared_halo() * scalar_bytes) {
     const std::int64_t row_bytes = groups * (in * images_h * images_w + out * phases()) * pitch * scalar_bytes;
-    block_rows = even_piece(h.count(0), block_bytes / row_bytes - h.spread() / h.step());
+    const std::int64_t most_rows = h.count(0) / least_blocks;
+    block_rows = even_piece(h.count(0), at_most(block_bytes / row_bytes - h.spread() / h.step(), most_rows));
     image_rows = block_rows + h.spread() / h.step();
     slab_channel = images_h * images_w * image_rows * pitch;
     sums_channel = vectors(block_rows, kVectorBytes / scalar_bytes) * kVectorBytes / scalar_bytes;

@@ -19,8 +19,12 @@ constexpr std::int64_t kNearBytes = 96 << 10;    // of a source, or a filter ban
 constexpr std::int64_t kFilterBytes = 16 << 10;  // of a first cache of 32 KiB or more
 constexpr std::int64_t kTileBytes = 24 << 10;    // of g, likewise
 constexpr std::int64_t kPartChannels = 12;       // of the output that are one part of the work: whole register tiles
+constexpr std::int64_t kLeastBlocks = 8;         // of rows, that are parts where there are so few channels,
+constexpr double kWorthBlocks = 1e6;             // from as many multiply-adds on
 constexpr std::int64_t kPixels = 1024;           // whose weight gradient is summed before it is written
 constexpr std::int64_t kColumns = 64;            // of a filter that are transposed at a time, or a tile's where that has more
+constexpr std::int64_t kFewBlocks = 8;           // of channels, below which rows of filters are parts, too
+constexpr std::int64_t kPieces = 8;              // of an image, that threads put in order side by side
 
 const char* declined(const Problem& problem) {
   for (const ConstView& v : problem.in) {
@@ -42,15 +46,35 @@ struct GatherScratch {
         end(sums + gather.phases() * gather.groups * gather.out * gather.sums_channel * sizeof(Scalar) + kVectorBytes) {}
 };
 
+/// How a convolution is cut into parts: blocks of rows, or channels where there are more than a few.
+template <class Scalar>
+struct GatherParts : Gather {
+  bool by_rows;
+
+  GatherParts(const Conv2dGeometry& geo, bool adjoint)
+      : Gather(geo, adjoint, sizeof(Scalar), kBlockBytes, worth_blocks(geo, adjoint) ? kLeastBlocks : 1),
+        by_rows(few(geo, adjoint)) {}
+  std::int64_t blocks() const { return ceil_div(h.count(0), block_rows); }
+  std::int64_t count(const Problem& problem) const {
+    return by_rows ? problem.out[0].dims[0] * problem.out[0].dims[1] * blocks() : ceil_div(groups * out, kPartChannels);
+  }
+
+ private:
+  static bool few(const Conv2dGeometry& geo, bool adjoint) { return (adjoint ? geo.c : geo.k) <= kPartChannels; }
+  static bool worth_blocks(const Conv2dGeometry& geo, bool adjoint) {
+    const auto filters = static_cast<double>(geo.k * geo.c_per_group() * geo.r * geo.s);
+    return few(geo, adjoint) && filters * static_cast<double>(geo.p * geo.q) >= kWorthBlocks;
+  }
+};
+
 template <class Scalar, bool Adjoint>
 std::size_t gather_scratch(const Problem& problem) {
-  return GatherScratch<Scalar>(Gather(problem.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar))).end;
+  return GatherScratch<Scalar>(GatherParts<Scalar>(problem.attrs_as<Conv2dGeometry>(), Adjoint)).end;
 }
 
-template <bool Adjoint>
+template <class Scalar, bool Adjoint>
 std::int64_t gather_parts(const Problem& problem) {
-  const auto& geo = problem.attrs_as<Conv2dGeometry>();
-  return ceil_div(Adjoint ? geo.c : geo.k, kPartChannels);
+  return GatherParts<Scalar>(problem.attrs_as<Conv2dGeometry>(), Adjoint).count(problem);
 }
 
 /// The taps of all phases, one phase after the other: in the order of the filter where it comes from far away, being read by one
@@ -124,36 +148,38 @@ void gather_block(const Gather& gather, Channels<const Scalar> source, const Sca
 
 template <class Scalar, bool Adjoint>
 void gather_run(const Arguments& args) {
-  const Gather gather(args.attrs_as<Conv2dGeometry>(), Adjoint, sizeof(Scalar));
+  const GatherParts<Scalar> gather(args.attrs_as<Conv2dGeometry>(), Adjoint);
   const GatherScratch<Scalar> scratch(gather);
   Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
   Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch + scratch.slab);
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
-  const std::int64_t trials = args.out[0].dims[0], images = args.out[0].dims[1];
+  const std::int64_t images = args.out[0].dims[1], all_blocks = args.out[0].dims[0] * images * gather.blocks();
+  const std::int64_t channels = gather.groups * gather.out;
   write_taps<Scalar>(gather, taps);
-  const Range wanted = share_of(args, gather.groups * gather.out, kPartChannels);
   const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
-  const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
-  for (std::int64_t t = 0; t < trials; ++t) {
-    for (std::int64_t n = 0; n < images; ++n) {
-      Scalar* const out = args.out[0].as<Scalar>() + (t * images + n) * dest_image;
-      for (std::int64_t i = 0; i < gather.h.count(0); i += gather.block_rows) {
-        const std::int64_t rows = at_most(gather.block_rows, gather.h.count(0) - i);
-        const bool in_place = gather.writes_in_place(rows, kElements<Scalar>);
-        const Channels<Scalar> to = in_place ? Channels<Scalar>{out + i * gather.w.dest, gather.h.dest * gather.w.dest}
-                                             : Channels<Scalar>{sums, gather.sums_channel};
-        for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
-          const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
-          const Scalar* const image = source.as<Scalar>() + t * source.strides[0] + n * source_image;
-          Channels<const Scalar> from{slab, gather.slab_channel};
-          if (gather.reads_in_place(rows, kElements<Scalar>))
-            from = {image + i * gather.w.source, gather.h.source * gather.w.source};
-          else copy_source(gather, image, gather.groups * gather.in, i, slab);
-          gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, wanted, pair > 0, to);
-        }
-        if (!in_place) write_rows(gather, sums, i, wanted, out);
-      }
+  const std::int64_t dest_image = channels * gather.h.dest * gather.w.dest;
+  const auto run_block = [&](std::int64_t block, Range wanted) {
+    const std::int64_t i = block % gather.blocks() * gather.block_rows, image = block / gather.blocks(), t = image / images;
+    Scalar* const out = args.out[0].as<Scalar>() + image * dest_image;
+    const std::int64_t rows = at_most(gather.block_rows, gather.h.count(0) - i);
+    const bool in_place = gather.writes_in_place(rows, kElements<Scalar>);
+    const Channels<Scalar> to = in_place ? Channels<Scalar>{out + i * gather.w.dest, gather.h.dest * gather.w.dest}
+                                         : Channels<Scalar>{sums, gather.sums_channel};
+    for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
+      const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
+      const Scalar* const numbers = source.as<Scalar>() + t * source.strides[0] + image % images * source_image;
+      Channels<const Scalar> from{slab, gather.slab_channel};
+      if (gather.reads_in_place(rows, kElements<Scalar>)) from = {numbers + i * gather.w.source, gather.h.source * gather.w.source};
+      else copy_source(gather, numbers, gather.groups * gather.in, i, slab);
+      gather_block(gather, from, filters.as<Scalar>() + t * filters.strides[0], taps, rows, wanted, pair > 0, to);
     }
+    if (!in_place) write_rows(gather, sums, i, wanted, out);
+  };
+  if (gather.by_rows) {
+    for (const std::int64_t block : each_part(args, all_blocks)) run_block(block, {0, channels});
+  } else {
+    const Range wanted = share_of(args, channels, kPartChannels);
+    for (std::int64_t block = 0; block < all_blocks; ++block) run_block(block, wanted);
   }
 }
 
@@ -168,6 +194,8 @@ struct Correlate {
   std::int64_t block_c;               ///< input channels transposed at a time, whole tiles
   std::int64_t block_rows;            ///< of g, whose tile stays in the first cache
   bool along_s;                       ///< a register tile spans a filter's row, else input channels
+  std::int64_t blocks_k, blocks_c;    ///< of a group's channels
+  std::int64_t filter_rows;           ///< of a part of the work
 
   Correlate(const Conv2dGeometry& geo, std::int64_t batch, std::int64_t elements)
       : h{geo.h, geo.p, geo.r, geo.stride_h, geo.pad_h, false},
@@ -181,7 +209,11 @@ struct Correlate {
         tile_c(tile_rows(geo.c_per_group(), tile_k / elements)),
         block_c(tile_c * at_least(kColumns / (tile_c * geo.r * geo.s), 1)),
         block_rows(even_piece(geo.p, kTileBytes / (tile_k * geo.q * (kVectorBytes / elements)))),
-        along_s(geo.s > tile_c) {}
+        along_s(geo.s > tile_c),
+        blocks_k(ceil_div(geo.k_per_group(), tile_k)),
+        blocks_c(ceil_div(geo.c_per_group(), block_c)),
+        filter_rows(geo.groups * blocks_k * blocks_c < kFewBlocks ? 1 : geo.r) {}
+  std::int64_t parts(const Conv2dGeometry& geo) const { return geo.groups * blocks_k * blocks_c * (geo.r / filter_rows); }
 };
 
 /// Scratch: taps, slab of x, transposed g, sums of one tile.
@@ -201,27 +233,34 @@ std::size_t correlate_scratch(const Problem& problem) {
   return CorrelateScratch<Scalar>(geo, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>)).end;
 }
 
-/// Groups, or tiles of input channels where there is but one.
+/// Blocks of channels and, where those are few, rows of filters.
 template <class Scalar>
 std::int64_t correlate_parts(const Problem& problem) {
   const auto& geo = problem.attrs_as<Conv2dGeometry>();
-  return geo.groups > 1 ? geo.groups : ceil_div(geo.c, Correlate(geo, problem.in[0].dims[1], kElements<Scalar>).tile_c);
+  return Correlate(geo, problem.in[0].dims[1], kElements<Scalar>).parts(geo);
 }
 
-/// g [K][P Q] of one image to [groups][P Q][padded_k].
+/// A piece of kPieces of an image: channels of x with their halo, and rows of g [K][P Q] as [groups][P Q][padded_k].
 template <class Scalar>
-void transpose_g(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* g, Scalar* to) {
+void put_in_order(const Conv2dGeometry& geo, const Correlate& sizes, std::int64_t piece, const Scalar* x, const Scalar* g,
+                  Scalar* x_to, Scalar* g_to) {
+  const auto share = [piece](std::int64_t extent) { return Range{extent * piece / kPieces, extent * (piece + 1) / kPieces}; };
+  const Range channels = share(geo.c), pixels{share(geo.p).first * geo.q, share(geo.p).last * geo.q};
   const std::int64_t area = geo.p * geo.q, k = geo.k_per_group();
-  for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, to += area * sizes.padded_k)
-    transpose<Scalar, false>({g, area, area}, k, area, {to, sizes.padded_k, sizes.padded_k});
+  copy_padded(geo, x + channels.first * geo.h * geo.w, channels.last - channels.first, sizes.rows, sizes.pitch,
+              x_to + channels.first * sizes.channel);
+  for (std::int64_t group = 0; group < geo.groups; ++group, g += k * area, g_to += area * sizes.padded_k)
+    transpose<Scalar, false>({g + pixels.first, area, area - pixels.first}, k, pixels.last - pixels.first,
+                             {g_to + pixels.first * sizes.padded_k, sizes.padded_k, sizes.padded_k});
 }
 
-/// sums[c][r][s][k] (+)= one image's x and g, for `channels` input channels and tile_k output channels.
+/// sums[c][r][s][k] (+)= one image's x and g, for `channels` input channels, filter_rows rows of filters from `row` on and tile_k
+/// output channels.
 template <class Scalar>
 void correlate_tile(const Conv2dGeometry& geo, const Correlate& sizes, const Scalar* x, const Scalar* g, const Tap* taps,
-                    std::int64_t channels, std::int64_t tile_k, bool accumulate, Scalar* sums) {
+                    std::int64_t channels, std::int64_t row, std::int64_t tile_k, bool accumulate, Scalar* sums) {
   constexpr std::int64_t scalar = sizeof(Scalar);
-  const std::int64_t area = geo.r * geo.s;
+  const std::int64_t area = sizes.filter_rows * geo.s;
   TileJob job;
   job.taps = taps;
   job.tap_count = geo.q;
@@ -237,8 +276,8 @@ void correlate_tile(const Conv2dGeometry& geo, const Correlate& sizes, const Sca
     job.x = reinterpret_cast<const std::byte*>(g + p * geo.q * sizes.padded_k);
     for (std::int64_t c = 0; c < (sizes.along_s ? channels : 1); ++c) {
       for (std::int64_t tap = 0; tap < area; tap += sizes.along_s ? geo.s : 1) {
-        const std::int64_t row = p * geo.stride_h + tap / geo.s;
-        job.w = reinterpret_cast<const std::byte*>(x + c * sizes.channel + row * sizes.pitch + tap % geo.s);
+        const std::int64_t x_row = p * geo.stride_h + row + tap / geo.s;
+        job.w = reinterpret_cast<const std::byte*>(x + c * sizes.channel + x_row * sizes.pitch + tap % geo.s);
         job.out = reinterpret_cast<std::byte*>(sums + (c * area + tap) * tile_k);
         multiply<Scalar, true>(job, rows, columns);
       }
@@ -249,49 +288,55 @@ void correlate_tile(const Conv2dGeometry& geo, const Correlate& sizes, const Sca
 template <class Scalar>
 void correlate_run(const Arguments& args) {
   const auto& geo = args.attrs_as<Conv2dGeometry>();
-  const std::int64_t batch = args.in[0].dims[1], filter = geo.c_per_group() * geo.r * geo.s, pixels = geo.p * geo.q;
+  const std::int64_t trials = args.out[0].dims[0], batch = args.in[0].dims[1], pixels = geo.p * geo.q;
+  const std::int64_t filter = geo.c_per_group() * geo.r * geo.s;
   const Correlate sizes(geo, batch, kElements<Scalar>);
   const CorrelateScratch<Scalar> scratch(geo, sizes);
+  // Where all images are in scratch at once, they are for all threads.
+  const bool all_there = trials == 1 && batch == sizes.images;
+  std::byte* const images_at = all_there ? args.common() : args.scratch;
   Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
-  Scalar* const x = reinterpret_cast<Scalar*>(args.scratch + scratch.x);
-  Scalar* const g = reinterpret_cast<Scalar*>(args.scratch + scratch.g);
+  Scalar* const x = reinterpret_cast<Scalar*>(images_at + scratch.x);
+  Scalar* const g = reinterpret_cast<Scalar*>(images_at + scratch.g);
   Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
   const std::int64_t scalar = sizeof(Scalar), x_image = geo.c * sizes.channel, g_image = pixels * geo.groups * sizes.padded_k;
   for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * sizes.padded_k * scalar, q * geo.stride_w * scalar};
-  const bool grouped = geo.groups > 1;
-  const Range groups = grouped ? share_of(args, geo.groups, 1) : Range{0, 1};
-  const Range inputs = grouped ? Range{0, geo.c_per_group()} : share_of(args, geo.c, sizes.tile_c);
-  for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-    const Scalar* const x_trial = args.in[0].as<Scalar>() + t * args.in[0].strides[0];
-    const Scalar* const g_trial = args.in[1].as<Scalar>() + t * args.in[1].strides[0];
-    Scalar* const dw = args.out[0].as<Scalar>() + t * geo.k * filter;
-    for (std::int64_t n0 = 0; n0 < batch; n0 += sizes.images) {
-      const std::int64_t images = at_most(sizes.images, batch - n0);
-      for (std::int64_t n = 0; n < images; ++n) {
-        copy_padded(geo, x_trial + (n0 + n) * geo.c * geo.h * geo.w, geo.c, sizes.rows, sizes.pitch, x + n * x_image);
-        transpose_g(geo, sizes, g_trial + (n0 + n) * geo.k * pixels, g + n * g_image);
-      }
-      for (std::int64_t group = groups.first; group < groups.last; ++group) {
-        for (std::int64_t k = 0; k < geo.k_per_group(); k += sizes.tile_k) {
-          const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k);
-          const std::int64_t tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
-          for (std::int64_t c = inputs.first; c < inputs.last; c += sizes.block_c) {
-            const std::int64_t channels = at_most(sizes.block_c, inputs.last - c);
-            for (std::int64_t i = 0; i < channels; i += sizes.tile_c)
-              for (std::int64_t n = 0; n < images; ++n)
-                correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c + i) * sizes.channel,
-                               g + n * g_image + group * pixels * sizes.padded_k + k, taps, at_most(sizes.tile_c, channels - i),
-                               tile_k, n > 0, sums + i * geo.r * geo.s * tile_k);
-            const Rows<const Scalar> from{sums, tile_k, tile_k};
-            const std::int64_t columns = channels * geo.r * geo.s;
-            const Rows<Scalar> to{dw + (group * geo.k_per_group() + k) * filter + c * geo.r * geo.s, filter, columns};
-            if (n0 > 0) transpose<Scalar, true>(from, columns, k_count, to);
-            else transpose<Scalar, false>(from, columns, k_count, to);
-          }
-        }
-      }
+  const auto put = [&](std::int64_t t, std::int64_t n0, std::int64_t i) {
+    const std::int64_t n = i / kPieces;
+    put_in_order(geo, sizes, i % kPieces, args.in[0].as<Scalar>() + t * args.in[0].strides[0] + (n0 + n) * geo.c * geo.h * geo.w,
+                 args.in[1].as<Scalar>() + t * args.in[1].strides[0] + (n0 + n) * geo.k * pixels, x + n * x_image, g + n * g_image);
+  };
+  const auto run_part = [&](std::int64_t t, std::int64_t n0, std::int64_t part) {
+    const std::int64_t images = at_most(sizes.images, batch - n0), row = part % (geo.r / sizes.filter_rows) * sizes.filter_rows;
+    const std::int64_t block = part / (geo.r / sizes.filter_rows), c = block % sizes.blocks_c * sizes.block_c;
+    const std::int64_t k = block / sizes.blocks_c % sizes.blocks_k * sizes.tile_k, group = block / sizes.blocks_c / sizes.blocks_k;
+    const std::int64_t k_count = at_most(sizes.tile_k, geo.k_per_group() - k), tile_k = at_most(sizes.tile_k, sizes.padded_k - k);
+    const std::int64_t channels = at_most(sizes.block_c, geo.c_per_group() - c), area = sizes.filter_rows * geo.s;
+    for (std::int64_t i = 0; i < channels; i += sizes.tile_c)
+      for (std::int64_t n = 0; n < images; ++n)
+        correlate_tile(geo, sizes, x + n * x_image + (group * geo.c_per_group() + c + i) * sizes.channel,
+                       g + n * g_image + group * pixels * sizes.padded_k + k, taps, at_most(sizes.tile_c, channels - i), row,
+                       tile_k, n > 0, sums + i * area * tile_k);
+    // Filters are written as they lie side by side: those of all channels, or some rows of each.
+    Scalar* to = args.out[0].as<Scalar>() + (t * geo.k + group * geo.k_per_group() + k) * filter + (c * geo.r + row) * geo.s;
+    const std::int64_t columns = sizes.filter_rows == geo.r ? channels * area : area;
+    for (std::int64_t i = 0; i < channels * area; i += columns, to += geo.r * geo.s) {
+      const Rows<const Scalar> from{sums + i * tile_k, tile_k, tile_k};
+      if (n0 > 0) transpose<Scalar, true>(from, columns, k_count, {to, filter, columns});
+      else transpose<Scalar, false>(from, columns, k_count, {to, filter, columns});
     }
+  };
+  if (all_there) {
+    beforehand(args, batch * kPieces, [&](std::int64_t i) { put(0, 0, i); });
+    for (const std::int64_t part : each_part(args, sizes.parts(geo))) run_part(0, 0, part);
+    return;
   }
+  const Range own = share_of(args, sizes.parts(geo), 1);
+  for (std::int64_t t = 0; t < trials; ++t)
+    for (std::int64_t n0 = 0; n0 < batch; n0 += sizes.images) {
+      for (std::int64_t i = 0; i < at_most(sizes.images, batch - n0) * kPieces; ++i) put(t, n0, i);
+      for (std::int64_t part = own.first; part < own.last; ++part) run_part(t, n0, part);
+    }
 }
 
 template <class Scalar>
@@ -301,12 +346,14 @@ constexpr Kernel entry(const char* op, const char* name, std::size_t (*scratch)(
 }
 
 constexpr Kernel kKernels[] = {
-    entry<float>("conv2d", "pixel_lanes_direct", gather_scratch<float, false>, gather_run<float, false>, gather_parts<false>),
-    entry<double>("conv2d", "pixel_lanes_direct", gather_scratch<double, false>, gather_run<double, false>, gather_parts<false>),
+    entry<float>("conv2d", "pixel_lanes_direct", gather_scratch<float, false>, gather_run<float, false>,
+                 gather_parts<float, false>),
+    entry<double>("conv2d", "pixel_lanes_direct", gather_scratch<double, false>, gather_run<double, false>,
+                  gather_parts<double, false>),
     entry<float>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<float, true>, gather_run<float, true>,
-                 gather_parts<true>),
+                 gather_parts<float, true>),
     entry<double>("conv2d_grad_input", "pixel_lanes_direct", gather_scratch<double, true>, gather_run<double, true>,
-                  gather_parts<true>),
+                  gather_parts<double, true>),
     entry<float>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<float>, correlate_run<float>,
                  correlate_parts<float>),
     entry<double>("conv2d_grad_weight", "channel_lanes_direct", correlate_scratch<double>, correlate_run<double>,

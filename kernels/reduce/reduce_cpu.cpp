@@ -91,6 +91,25 @@ Wide<Real> dot_of(const Real* a, const Other* b, std::int64_t n) {
   return fold<Real>(sum);
 }
 
+/// Numbers of a dot that are summed before sums are: so threads may do it side by side, and the sum does not depend on them.
+template <class Real>
+inline constexpr std::int64_t kPiece = (std::int64_t{32} << 10) / kLanesOf<Real>;
+
+template <class Real>
+std::int64_t dot_pieces(const Problem& problem) {
+  return at_least(ceil_div(numbers_per_block(problem.in.data()[0]), kPiece<Real>), 1);
+}
+
+template <class Real>
+std::int64_t dot_parts(const Problem& problem) {
+  return problem.out.data()[0].dims[0] * dot_pieces<Real>(problem);
+}
+
+template <class Real>
+std::size_t dot_scratch(const Problem& problem) {
+  return dot_parts<Real>(problem) * sizeof(Wide<Real>);
+}
+
 template <class Real>
 void dot(const Arguments& args) {
   using Scalar = ScalarOf<Real>;
@@ -101,12 +120,20 @@ void dot(const Arguments& args) {
     a = b, b = other;
   }  // products commute: b is the one that may be shared
   const View& y = args.out.data()[0];
-  const std::int64_t n = numbers_per_block(*a);
-  for (std::int64_t t = 0; t < y.dims[0]; ++t) {
-    Wide<Real>& result = *block_of<Wide<Real>>(y, t);
-    if (b->lanes == kLanesOf<Real>) result = dot_of(block_of<Real>(*a, t), block_of<Real>(*b, t), n);
-    else if (a->lanes == kLanesOf<Real>) result = dot_of(block_of<Real>(*a, t), block_of<Scalar>(*b, t), n);
-    else result = Wide<Real>{} + dot_of(block_of<Scalar>(*a, t), block_of<Scalar>(*b, t), n);
+  const std::int64_t all = numbers_per_block(*a), pieces = dot_pieces<Real>(args), parts = dot_parts<Real>(args);
+  Wide<Real>* const sums = reinterpret_cast<Wide<Real>*>(args.common());
+  beforehand(args, parts, [&](std::int64_t part) {
+    const std::int64_t t = part / pieces, i = part % pieces * kPiece<Real>, n = at_most(kPiece<Real>, all - i);
+    Wide<Real>& sum = sums[part];
+    if (b->lanes == kLanesOf<Real>) sum = dot_of(block_of<Real>(*a, t) + i, block_of<Real>(*b, t) + i, n);
+    else if (a->lanes == kLanesOf<Real>) sum = dot_of(block_of<Real>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
+    else sum = Wide<Real>{} + dot_of(block_of<Scalar>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
+  });
+  for (const std::int64_t part : each_part(args, parts)) {
+    if (part % pieces != 0) continue;  // the first of a trial's parts is its sum
+    Wide<Real> sum = sums[part];
+    for (std::int64_t piece = 1; piece < pieces; ++piece) sum += sums[part + piece];
+    *block_of<Wide<Real>>(y, part / pieces) = sum;
   }
 }
 
@@ -127,7 +154,7 @@ const char* dot_declines(const Problem& problem) {
 std::span<const Kernel> reduce_kernels() {
   static constexpr Kernel kTable[] = {
       GI_KERNEL_VARIANTS("sum_to", "steps", sum_to_declines, no_scratch, sum_to, one_part),
-      GI_KERNEL_VARIANTS("dot", "steps", dot_declines, no_scratch, dot, one_part),
+      GI_KERNEL_VARIANTS("dot", "steps", dot_declines, dot_scratch, dot, dot_parts),
   };
   return kTable;
 }
