@@ -75,6 +75,16 @@ void transform_channels(const ChannelTiles& t, const Scalar* planes, std::int64_
   }
 }
 
+/// Channels in pieces of whole groups, that threads may transform side by side.
+struct ChannelPieces {
+  static constexpr std::int64_t kMost = 4;
+  std::int64_t channels, size, count;
+
+  ChannelPieces(std::int64_t channels, std::int64_t elements)
+      : channels(channels), size(ceil_div(channels, elements * kMost) * elements), count(ceil_div(channels, size)) {}
+  Range operator[](std::int64_t i) const { return {i * size, at_most((i + 1) * size, channels)}; }
+};
+
 /// A kernel of single trials for what minimal filtering can do: a reason, or nullptr when it serves.
 inline const char* channel_tiles_declined(const Problem& problem) {
   const auto& geo = problem.attrs_as<Conv2dGeometry>();

@@ -194,26 +194,23 @@ void run_tiles(const Arguments& args) {
   const auto windows = [&](std::int64_t pair) {
     return reinterpret_cast<Scalar*>((one_block ? args.common() : args.scratch) + scratch.windows + pair * scratch.windows_pair);
   };
-  const auto transform_some = [&](std::int64_t block, std::int64_t pair, std::int64_t c, std::int64_t channels) {
+  const auto transform_some = [&](std::int64_t block, std::int64_t pair, Range channels) {
     const ConstView& source = args.in[2 * pair];
-    const std::int64_t image = block / blocks % s.images, t = block / blocks / s.images;
-    const Scalar* const from = source.as<Scalar>() + t * source.strides[0] + (image * s.in + c) * s.tiles.h * s.tiles.w;
-    transform_channels<Scalar, M, true>(s.tiles, from, channels, block % blocks * s.tiles.rows, at(scratch.slab),
-                                        windows(pair) + c / n * s.tiles.group(n));
+    const std::int64_t image = block / blocks % s.images, t = block / blocks / s.images, plane_in = s.tiles.h * s.tiles.w;
+    const Scalar* const from = source.as<Scalar>() + t * source.strides[0] + (image * s.in + channels.first) * plane_in;
+    transform_channels<Scalar, M, true>(s.tiles, from, channels.last - channels.first, block % blocks * s.tiles.rows,
+                                        at(scratch.slab), windows(pair) + channels.first / n * s.tiles.group(n));
   };
   if (one_block) {
-    const std::int64_t piece = ceil_div(s.in, n * kPieces) * n, pieces = ceil_div(s.in, piece);
-    beforehand(args, pairs * pieces, [&](std::int64_t i) {
-      const std::int64_t c = i % pieces * piece;
-      transform_some(0, i / pieces, c, at_most(piece, s.in - c));
-    });
+    const ChannelPieces pieces(s.in, n);
+    beforehand(args, pairs * pieces.count, [&](std::int64_t i) { transform_some(0, i / pieces.count, pieces[i % pieces.count]); });
   }
   for (PartRuns runs(args, s.parts(), one_block ? Taking::runs : Taking::one_share); runs.next();)
     for (std::int64_t block = 0; block < all_blocks; ++block) {
       const std::int64_t i0 = block % blocks * s.tiles.rows, image = block / blocks % s.images, t = block / blocks / s.images;
       const std::int64_t tiles = s.tiles.tiles(i0);
       const bool there = s.held && block % (blocks * s.images) > 0;
-      for (std::int64_t pair = 0; pair < pairs && !one_block; ++pair) transform_some(block, pair, 0, s.in);
+      for (std::int64_t pair = 0; pair < pairs && !one_block; ++pair) transform_some(block, pair, {0, s.in});
       for (std::int64_t part = runs.first; part < runs.last; ++part) {
         const std::int64_t first = part * s.width(), count = at_most(s.width(), s.out - first), vectors = ceil_div(count, n);
         const std::int64_t times = s.tiles.places() * ceil_div(s.chunk, n) * ceil_div(tiles, max_pixels(static_cast<int>(vectors)));

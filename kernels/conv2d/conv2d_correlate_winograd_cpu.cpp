@@ -116,9 +116,20 @@ void run_tiles(const Arguments& args) {
   const Scratch<Scalar> scratch(s);
   Scalar* const slab = reinterpret_cast<Scalar*>(args.scratch);
   const auto at = [&args](std::int64_t offset) { return reinterpret_cast<Scalar*>(args.scratch + offset); };
-  Scalar *const windows = at(scratch.windows), *const tiles = at(scratch.tiles);
-  const std::int64_t blocks = s.images * s.windows.blocks();
-  std::int64_t transformed = -1;  // the trial whose windows are there, where all are
+  // The windows of the only image, where they are there as a whole, are for all threads.
+  const bool for_all = s.whole && args.out[0].dims[0] == 1;
+  Scalar* const windows = for_all ? reinterpret_cast<Scalar*>(args.common() + scratch.windows) : at(scratch.windows);
+  Scalar* const tiles = at(scratch.tiles);
+  const std::int64_t blocks = s.images * s.windows.blocks(), plane = s.windows.h * s.windows.w;
+  if (for_all) {
+    const ChannelPieces pieces(s.c, n);
+    beforehand(args, pieces.count, [&](std::int64_t i) {
+      const Range channels = pieces[i];
+      transform_channels<Scalar, M, true>(s.windows, x.as<Scalar>() + channels.first * plane, channels.last - channels.first, 0,
+                                          slab, windows + channels.first / n * s.windows.group(n));
+    });
+  }
+  std::int64_t transformed = for_all ? 0 : -1;  // the trial whose windows are there, where all are
   for (PartRuns runs(args, s.parts()); runs.next();)
     for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
       for (std::int64_t part = runs.first; part < runs.last; ++part)
@@ -129,9 +140,8 @@ void run_tiles(const Arguments& args) {
             const std::int64_t image = block / s.windows.blocks(), i0 = block % s.windows.blocks() * s.windows.rows;
             const std::int64_t count = s.windows.tiles(i0);
             if (!s.whole || transformed != t)
-              transform_channels<Scalar, M, true>(
-                  s.windows, x.as<Scalar>() + t * x.strides[0] + (image * s.c + first_c) * s.windows.h * s.windows.w, channels_c,
-                  i0, slab, windows);
+              transform_channels<Scalar, M, true>(s.windows, x.as<Scalar>() + t * x.strides[0] + (image * s.c + first_c) * plane,
+                                                  channels_c, i0, slab, windows);
             transform_channels<Scalar, M, false>(
                 s.tiles, g.as<Scalar>() + t * g.strides[0] + (image * s.k + first_k) * s.tiles.h * s.tiles.w, channels_k, i0, slab,
                 tiles);

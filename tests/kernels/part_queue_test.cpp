@@ -52,6 +52,31 @@ TEST_CASE("a thread that does not help takes its share in one run", "[unit]") {
   CHECK(take(queue, 0, false) == Run{true, 0, 3});
 }
 
+TEST_CASE("what parts need is there before any is taken, whoever made it", "[unit]") {
+  constexpr int kThreads = 4;
+  constexpr std::int64_t kPieces = 100;
+  PartQueue queue(kThreads);
+  for (int round = 0; round < 50; ++round) {
+    queue.start(0, kThreads);
+    std::vector<int> made(kPieces, 0), seen(kThreads, 0);  // to read a piece before it is made would be a race, too
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < kThreads; ++i)
+        threads.emplace_back([&queue, &made, &seen, i] {
+          queue.beforehand(kPieces, [&made](std::int64_t piece) { ++made[static_cast<std::size_t>(piece)]; });
+          for (const int times : made) seen[static_cast<std::size_t>(i)] += times;
+        });
+    }
+    for (const int times : made) REQUIRE(times == 1);
+    for (const int sum : seen) REQUIRE(sum == kPieces);
+  }
+  // One thread alone does not wait for others.
+  queue.start(0, 1);
+  std::int64_t pieces = 0;
+  queue.beforehand(kPieces, [&pieces](std::int64_t) { ++pieces; });
+  CHECK(pieces == kPieces);
+}
+
 TEST_CASE("threads that take side by side get every part once", "[unit]") {
   constexpr int kThreads = 4;
   constexpr std::int64_t kParts = 10'000;
