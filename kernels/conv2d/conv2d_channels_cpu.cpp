@@ -17,10 +17,12 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
-constexpr std::int64_t kFilterBytes = 20 << 10;  // of a first cache of 32 KiB or more, that all pixels of a block meet
-constexpr std::int64_t kSumBytes = 128 << 10;    // of a second cache, of a block
-constexpr std::int64_t kLeastPixels = 48;        // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kFilterBytes = 20 << 10;    // of a first cache of 32 KiB or more, that all pixels of a block meet
+constexpr std::int64_t kSumBytes = 128 << 10;      // of a second cache, of a block
+constexpr std::int64_t kLeastPixels = 48;          // of a phase, that pay for putting filters in another order
+constexpr std::int64_t kTogetherBytes = 64 << 10;  // of sums of tiles that take turns, so that both sources come once for all
 constexpr std::int64_t kPartVectors = 2;
+constexpr std::int64_t kPieces = 4;  // of a source, that threads copy side by side
 constexpr std::int64_t kMaxPairs = 2;
 struct Sizes : FilterOrder {
   ConvAxis h, w;
@@ -29,6 +31,7 @@ struct Sizes : FilterOrder {
   std::int64_t pitch, block_rows;         ///< of the sums
   std::int64_t sums_channel, phase_sums;  ///< of a phase of the results, by channels
   std::int64_t held;                      ///< input channels whose filters are in the other order at a time
+  bool once;                              ///< whether filters are needed but once
   bool prepared;                          ///< whether filters that stay as they are had better come so
 
   Sizes(const Conv2dGeometry& geo, bool adjoint, std::int64_t elements, std::int64_t images)
@@ -44,6 +47,7 @@ struct Sizes : FilterOrder {
         phase_sums(sums_channel * tile * elements),
         // All where there are more pixels to come that meet them, else those of the phase with most taps.
         held(images > 1 || block_rows < h.count(0) ? in : chunk(most_taps(), tile)),
+        once(held < in),
         prepared(images == 1 && block_rows == h.count(0) && chunk(taps, tile) < in) {}
   std::int64_t phases() const { return h.phases() * w.phases(); }
   /// Rows and columns of the padded source that a phase's first output reads no tap at.
@@ -59,6 +63,12 @@ struct Sizes : FilterOrder {
     return at_least(rows * pieces * taps / (kTapsBesideFetch + 1), 1);
   }
   std::int64_t source() const { return h.source * w.source; }  ///< numbers of a channel
+  /// Bytes of a tile's sums.
+  std::int64_t sums() const { return phases() * sums_channel * tile * kVectorBytes; }
+  /// Tiles that meet one source before they meet the other.
+  std::int64_t together(std::int64_t pairs) const {
+    return once && pairs > 1 ? at_most(at_least(kTogetherBytes / sums(), 1), ceil_div(vectors, tile)) : 1;
+  }
   /// The source as an input with its halo for padding.
   Conv2dGeometry padded() const { return {.h = h.source, .w = w.source, .pad_h = -h.lowest(), .pad_w = -w.lowest()}; }
   /// Taps of phases of the results before one.
@@ -87,7 +97,7 @@ struct Scratch {
         filters(source + pairs * source_pair),
         filters_pair(sizes.held * sizes.taps * sizes.tile * kVectorBytes),
         sums(filters + pairs * filters_pair),
-        phases(sums + sizes.phases() * sizes.sums_channel * sizes.tile * kVectorBytes),
+        phases(sums + sizes.together(pairs) * sizes.sums()),
         end(phases + (sizes.phases() > 1 ? sizes.phases() * sizes.phase_sums * sizeof(Scalar) + kVectorBytes : 0)) {}
 };
 
@@ -181,10 +191,10 @@ class PhaseTiles {
 };
 
 /// `channels` of a source and their filters to the sums [phase][row][column][tile's channels] of output rows from i0 on, and
-/// something to fetch beside. Without it filters are those that were prepared, and what follows them is fetched.
+/// something to fetch beside. Filters `in_order` have come so: then what follows them is fetched, and that beside the last.
 template <class Scalar>
 void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, const Scalar* filters, std::int64_t i0,
-               std::int64_t vectors, bool accumulate, Fetch* beside, std::int64_t* places, Scalar* sums) {
+               std::int64_t vectors, bool accumulate, bool in_order, Fetch beside, std::int64_t* places, Scalar* sums) {
   const std::int64_t width = vectors * kElements<Scalar>, filter = sizes.tile * kElements<Scalar>;
   for (std::int64_t phase = 0; phase < sizes.phases(); ++phase) {
     const std::int64_t phase_h = phase / sizes.w.phases(), phase_w = phase % sizes.w.phases();
@@ -201,12 +211,14 @@ void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, 
     for (std::int64_t c = 0, some; c < channels; c += some, filters += some * taps * filter) {
       some = at_most(chunk, channels - c);
       Fetch following;
-      if (beside == nullptr) {
+      if (in_order && (c + some < channels || phase + 1 < sizes.phases())) {
         const std::int64_t bytes = some * taps * filter * sizeof(Scalar);
         following = Fetch(reinterpret_cast<const std::byte*>(filters) + bytes, bytes, 1, 0,
                           sizes.fetches(i1 - i0, split.pieces, some * taps));
+        tiles.of(filters, some, accumulate || c > 0, &following);
+      } else {
+        tiles.of(filters, some, accumulate || c > 0, &beside);
       }
-      tiles.of(filters, some, accumulate || c > 0, beside == nullptr ? &following : beside);
       for (std::int64_t i = i0; i < i1; ++i) {
         const Scalar* const row = source + c * sizes.rows * sizes.columns +
                                   (i * sizes.h.step() + sizes.first_row(phase_h)) * sizes.columns + sizes.first_column(phase_w);
@@ -219,74 +231,142 @@ void sum_block(const Sizes& sizes, const Scalar* source, std::int64_t channels, 
   }
 }
 
+/// Output channels of a register tile.
+struct OutputTile {
+  std::int64_t first, count, vectors;
+};
+
 template <class Scalar, bool Adjoint>
-void run(const Arguments& args) {
-  constexpr std::int64_t elements = kElements<Scalar>;
-  const std::int64_t pairs = static_cast<std::int64_t>(args.in.size()) / 2, images = args.out[0].dims[1];
-  const Sizes sizes(args.attrs_as<Conv2dGeometry>(), Adjoint, elements, images);
-  const Scratch<Scalar> scratch(sizes, pairs);
-  TapPlace* const taps = reinterpret_cast<TapPlace*>(args.scratch);
-  Scalar* const sums = reinterpret_cast<Scalar*>(args.scratch + scratch.sums);
-  std::int64_t* const pixels = reinterpret_cast<std::int64_t*>(args.scratch + scratch.pixels);
-  Scalar* const by_channel = reinterpret_cast<Scalar*>(args.scratch + scratch.phases);
-  const std::int64_t dest = sizes.h.dest * sizes.w.dest;
-  place_taps(sizes, taps);
-  std::int64_t copied = -1;  // the image in scratch
-  const std::int64_t part = part_vectors(args, sizes);
-  for (PartRuns runs(args, ceil_div(sizes.vectors, part)); runs.next();) {
-    const std::int64_t first_vector = runs.first * part, vectors = at_most(runs.last * part, sizes.vectors) - first_vector;
-    const Split tiles(vectors, sizes.tile);
-    for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t) {
-      for (std::int64_t nth = 0, v = first_vector, tile; nth < tiles.pieces; ++nth, v += tile) {
-        tile = part == sizes.tile ? at_most(sizes.tile, first_vector + vectors - v) : tiles[nth];
-        const std::int64_t first = v * elements, count = at_most(tile * elements, sizes.out - first), places = tile * elements;
-        const std::int64_t times = sizes.fetches(sizes.h.count(0), ceil_div(sizes.w.count(0), max_pixels(static_cast<int>(tile))),
-                                                 sizes.held * sizes.taps);
-        const auto bank = [&](std::int64_t pair) { return Bank<Scalar, Adjoint>(args.in[2 * pair + 1], t, sizes); };
-        const auto piece = [&](std::int64_t c) { return Piece{c, at_most(sizes.held, sizes.in - c), first, count}; };
-        for (std::int64_t n = 0; n < images; ++n) {
-          const Scalar* from[kMaxPairs];
-          for (std::int64_t pair = 0; pair < pairs; ++pair) {
-            const ConstView& source = args.in[2 * pair];
-            from[pair] = source.as<Scalar>() + t * source.strides[0] + n * sizes.in * sizes.source();
-            if (sizes.in_place) continue;
-            Scalar* const to = reinterpret_cast<Scalar*>(args.scratch + scratch.source + pair * scratch.source_pair);
-            if (copied != t * images + n) copy_padded(sizes.padded(), from[pair], sizes.in, sizes.rows, sizes.columns, to);
-            from[pair] = to;
-          }
-          copied = t * images + n;
-          Scalar* const out = args.out[0].as<Scalar>() + ((t * images + n) * sizes.out + first) * dest;
-          for (std::int64_t i = 0; i < sizes.h.count(0); i += sizes.block_rows) {
-            for (std::int64_t pair = 0; pair < pairs; ++pair) {
-              if (bank(pair).prepared()) {
-                sum_block<Scalar>(sizes, from[pair], sizes.in, bank(pair).at(0, first), i, tile, pair > 0, nullptr, pixels, sums);
-                continue;
-              }
-              Scalar* const copy = reinterpret_cast<Scalar*>(args.scratch + scratch.filters + pair * scratch.filters_pair);
-              const bool once = sizes.held < sizes.in;
-              for (std::int64_t c = 0; c < sizes.in; c += sizes.held) {
-                if (once || (n == 0 && i == 0)) bank(pair).copy(piece(c), taps, copy);
-                Fetch next;
-                if (once && c + sizes.held < sizes.in) next = bank(pair).fetch(piece(c + sizes.held), times);
-                else if (once && pair + 1 < pairs) next = bank(pair + 1).fetch(piece(0), times);
-                sum_block<Scalar>(sizes, from[pair] + c * sizes.rows * sizes.columns, piece(c).channels, copy, i, tile,
-                                  pair > 0 || c > 0, &next, pixels, sums);
-              }
-            }
-            if (sizes.phases() == 1) {
-              const std::int64_t done = at_most(sizes.block_rows, sizes.h.count(0) - i) * sizes.pitch;
-              transpose<Scalar, false>({sums, places, places}, done, count, {out + i * sizes.w.dest, dest, done});
-              continue;
-            }
-            for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
-              transpose<Scalar, false>({sums + phase * sizes.sums_channel * places, places, places}, sizes.sums_channel, count,
-                                       {by_channel + phase * sizes.phase_sums, sizes.sums_channel, sizes.sums_channel});
-            write_rows(sizes, by_channel, i, {0, count}, out);
-          }
-        }
+class Direct {
+ public:
+  explicit Direct(const Arguments& args)
+      : args_(args),
+        pairs_(static_cast<std::int64_t>(args.in.size()) / 2),
+        images_(args.out[0].dims[1]),
+        sizes_(args.attrs_as<Conv2dGeometry>(), Adjoint, n, images_),
+        scratch_(sizes_, pairs_),
+        one_image_(args.out[0].dims[0] * images_ == 1),
+        taps_(reinterpret_cast<TapPlace*>(args.scratch)) {
+    place_taps(sizes_, taps_);
+  }
+
+  void run() {
+    if (one_image_ && !sizes_.in_place)
+      beforehand(args_, pairs_ * kPieces, [this](std::int64_t i) {
+        const std::int64_t piece = i % kPieces;
+        pad(0, 0, i / kPieces, {sizes_.in * piece / kPieces, sizes_.in * (piece + 1) / kPieces});
+      });
+    const std::int64_t part = part_vectors(args_, sizes_);
+    for (PartRuns runs(args_, ceil_div(sizes_.vectors, part)); runs.next();) {
+      first_ = runs.first * part;
+      last_ = at_most(runs.last * part, sizes_.vectors);
+      const std::int64_t tiles = ceil_div(last_ - first_, sizes_.tile), together = sizes_.together(pairs_);
+      for (std::int64_t t = 0; t < args_.out[0].dims[0]; ++t)
+        for (std::int64_t tile = 0; tile < tiles; tile += together) run_tiles(t, {tile, at_most(tile + together, tiles)});
+    }
+  }
+
+ private:
+  static constexpr std::int64_t n = kElements<Scalar>;
+
+  Scalar* at(std::int64_t offset) const { return reinterpret_cast<Scalar*>(args_.scratch + offset); }
+  Bank<Scalar, Adjoint> bank(std::int64_t t, std::int64_t pair) const { return {args_.in[2 * pair + 1], t, sizes_}; }
+
+  /// A tile of this run of parts: where prepared filters come in tiles, those, else as even as they go.
+  OutputTile tile(std::int64_t i) const {
+    const Split split(last_ - first_, sizes_.tile);
+    const bool whole = first_ % sizes_.tile == 0 && part_vectors(args_, sizes_) == sizes_.tile;
+    const std::int64_t before = whole ? i * sizes_.tile : i * split.size - at_least(i - split.large, 0);
+    const std::int64_t vectors = whole ? at_most(sizes_.tile, last_ - first_ - before) : split[i], first = (first_ + before) * n;
+    return {first, at_most(vectors * n, sizes_.out - first), vectors};
+  }
+  Piece piece(const OutputTile& tile, std::int64_t c) const {
+    return {c, at_most(sizes_.held, sizes_.in - c), tile.first, tile.count};
+  }
+  Fetch fetch(std::int64_t t, std::int64_t pair, const OutputTile& tile, std::int64_t c) const {
+    const std::int64_t across = ceil_div(sizes_.w.count(0), max_pixels(static_cast<int>(tile.vectors)));
+    return bank(t, pair).fetch(piece(tile, c), sizes_.fetches(sizes_.h.count(0), across, sizes_.held * sizes_.taps));
+  }
+
+  const Scalar* source(std::int64_t t, std::int64_t image, std::int64_t pair) const {
+    const ConstView& view = args_.in[2 * pair];
+    return view.as<Scalar>() + t * view.strides[0] + image * sizes_.in * sizes_.source();
+  }
+  /// That with its halo; of the only image it is for all threads.
+  Scalar* padded(std::int64_t pair) const {
+    return reinterpret_cast<Scalar*>((one_image_ ? args_.common() : args_.scratch) + scratch_.source + pair * scratch_.source_pair);
+  }
+  void pad(std::int64_t t, std::int64_t image, std::int64_t pair, Range channels) const {
+    copy_padded(sizes_.padded(), source(t, image, pair) + channels.first * sizes_.source(), channels.last - channels.first,
+                sizes_.rows, sizes_.columns, padded(pair) + channels.first * sizes_.rows * sizes_.columns);
+  }
+
+  void run_tiles(std::int64_t t, Range tiles) {
+    for (std::int64_t image = 0; image < images_; ++image) {
+      for (std::int64_t pair = 0; pair < pairs_ && !sizes_.in_place && !one_image_ && copied_ != t * images_ + image; ++pair)
+        pad(t, image, pair, {0, sizes_.in});
+      copied_ = t * images_ + image;
+      for (std::int64_t i = 0; i < sizes_.h.count(0); i += sizes_.block_rows) {
+        for (std::int64_t pair = 0; pair < pairs_; ++pair)
+          for (std::int64_t nth = tiles.first; nth < tiles.last; ++nth)
+            add(t, image, pair, tile(nth), i, next(t, pair, nth, tiles), sums(nth - tiles.first));
+        for (std::int64_t nth = tiles.first; nth < tiles.last; ++nth) write(t, image, tile(nth), i, sums(nth - tiles.first));
       }
     }
   }
+  Scalar* sums(std::int64_t nth) const { return at(scratch_.sums + nth * sizes_.sums()); }
+  /// Fetches the filters that come after those of a tile.
+  Fetch next(std::int64_t t, std::int64_t pair, std::int64_t nth, Range tiles) const {
+    if (!sizes_.once) return {};
+    if (nth + 1 < tiles.last) return fetch(t, pair, tile(nth + 1), 0);
+    if (pair + 1 < pairs_) return fetch(t, pair + 1, tile(tiles.first), 0);
+    if (tiles.last < ceil_div(last_ - first_, sizes_.tile)) return fetch(t, 0, tile(tiles.last), 0);
+    return {};
+  }
+
+  /// A pair to the sums of output rows from i0 on.
+  void add(std::int64_t t, std::int64_t image, std::int64_t pair, const OutputTile& tile, std::int64_t i0, const Fetch& next,
+           Scalar* sums) {
+    const Scalar* const from = sizes_.in_place ? source(t, image, pair) : padded(pair);
+    std::int64_t* const pixels = reinterpret_cast<std::int64_t*>(args_.scratch + scratch_.pixels);
+    const Bank<Scalar, Adjoint> filters = bank(t, pair);
+    if (filters.prepared())
+      return sum_block(sizes_, from, sizes_.in, filters.at(0, tile.first), i0, tile.vectors, pair > 0, true, next, pixels, sums);
+    Scalar* const copy = at(scratch_.filters + pair * scratch_.filters_pair);
+    for (std::int64_t c = 0; c < sizes_.in; c += sizes_.held) {
+      if (sizes_.once || (image == 0 && i0 == 0)) filters.copy(piece(tile, c), taps_, copy);
+      const bool more = c + sizes_.held < sizes_.in;
+      sum_block<Scalar>(sizes_, from + c * sizes_.rows * sizes_.columns, piece(tile, c).channels, copy, i0, tile.vectors,
+                        pair > 0 || c > 0, false, more ? fetch(t, pair, tile, c + sizes_.held) : next, pixels, sums);
+    }
+  }
+  void write(std::int64_t t, std::int64_t image, const OutputTile& tile, std::int64_t i0, const Scalar* sums) {
+    const std::int64_t dest = sizes_.h.dest * sizes_.w.dest, width = tile.vectors * n;
+    Scalar* const out = args_.out[0].as<Scalar>() + ((t * images_ + image) * sizes_.out + tile.first) * dest;
+    if (sizes_.phases() == 1) {
+      const std::int64_t done = at_most(sizes_.block_rows, sizes_.h.count(0) - i0) * sizes_.pitch;
+      return transpose<Scalar, false>({sums, width, width}, done, tile.count, {out + i0 * sizes_.w.dest, dest, done});
+    }
+    Scalar* const by_channel = at(scratch_.phases);
+    for (std::int64_t phase = 0; phase < sizes_.phases(); ++phase)
+      transpose<Scalar, false>({sums + phase * sizes_.sums_channel * width, width, width}, sizes_.sums_channel, tile.count,
+                               {by_channel + phase * sizes_.phase_sums, sizes_.sums_channel, sizes_.sums_channel});
+    write_rows(sizes_, by_channel, i0, {0, tile.count}, out);
+  }
+
+  const Arguments& args_;
+  std::int64_t pairs_, images_;
+  Sizes sizes_;
+  Scratch<Scalar> scratch_;
+  bool one_image_;
+  TapPlace* taps_;
+  std::int64_t first_ = 0, last_ = 0;  // vectors of a run of parts
+  std::int64_t copied_ = -1;           // the image in scratch
+};
+
+template <class Scalar, bool Adjoint>
+void run(const Arguments& args) {
+  Direct<Scalar, Adjoint>(args).run();
 }
 
 /// Filters in the kernel's order.
