@@ -39,6 +39,15 @@ template <std::size_t Step, class Scalar, std::size_t N = kElements<Scalar>>
   }
 }
 
+/// Zeros, whole vectors of them.
+template <class Scalar>
+[[gnu::always_inline]] inline void zero_vectors(std::int64_t count, Scalar* to) {
+  for (std::int64_t i = 0; i < count; ++i, to += kElements<Scalar>) {
+    asm("" : "+r"(to));  // else g++ makes a call of it
+    *reinterpret_cast<Vector<Scalar>*>(to) = Vector<Scalar>{};
+  }
+}
+
 /// to[i] = from[i * step].
 template <class Scalar>
 [[gnu::always_inline]] inline void copy_strided(const Scalar* from, std::int64_t step, std::int64_t count, Scalar* to) {

@@ -2,8 +2,7 @@
 //
 // A slab of the source is copied to scratch with its halo of zeros written out, as much as stays in the second cache;
 // then everything is the register tile of kernels/common/tile.h.
-#include <cstring>
-
+#include "kernels/common/copy_row.h"
 #include "kernels/common/families.h"
 #include "kernels/common/tile.h"
 #include "kernels/conv2d/conv2d.h"
@@ -49,27 +48,29 @@ struct Window {
 };
 
 template <class Scalar>
-void copy_window(const Window& win, const std::byte* source, bool shared, std::byte* to) {
+void copy_window(const Window& win, const std::byte* source, bool shared, std::byte* slab) {
+  constexpr std::int64_t parts = kParts<Scalar>, number = kLanes;  // vectors, scalars of a number
   const std::int64_t left = at_most(at_least(-win.column, 0), win.columns);
   const std::int64_t right = at_least(left, at_most(win.columns, win.width - win.column));
+  Scalar* to = reinterpret_cast<Scalar*>(slab);
   for (std::int64_t c = 0; c < win.channels; ++c) {
-    for (std::int64_t i = 0; i < win.rows; ++i, to += win.columns * kNumberBytes<Scalar>) {
+    for (std::int64_t i = 0; i < win.rows; ++i, to += win.columns * number) {
       const std::int64_t row = win.row + i;
       if (row < 0 || row >= win.height) {
-        std::memset(to, 0, win.columns * kNumberBytes<Scalar>);
+        zero_vectors(win.columns * parts, to);
         continue;
       }
-      std::memset(to, 0, left * kNumberBytes<Scalar>);
+      zero_vectors(left * parts, to);
       const std::int64_t first = (c * win.height + row) * win.width + win.column + left;
       if (shared) {
         const Scalar* from = reinterpret_cast<const Scalar*>(source) + first;
         auto* packs = reinterpret_cast<Vector<Scalar>*>(to);
         for (std::int64_t j = left; j < right; ++j)
-          for (std::int64_t part = 0; part < kParts<Scalar>; ++part) packs[j * kParts<Scalar> + part] = broadcast(from[j - left]);
+          for (std::int64_t part = 0; part < parts; ++part) packs[j * parts + part] = broadcast(from[j - left]);
       } else {
-        std::memcpy(to + left * kNumberBytes<Scalar>, source + first * kNumberBytes<Scalar>, (right - left) * kNumberBytes<Scalar>);
+        copy_row<1>(reinterpret_cast<const Scalar*>(source) + first * number, (right - left) * number, to + left * number);
       }
-      std::memset(to + right * kNumberBytes<Scalar>, 0, (win.columns - right) * kNumberBytes<Scalar>);
+      zero_vectors((win.columns - right) * parts, to + right * number);
     }
   }
 }
