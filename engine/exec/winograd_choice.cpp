@@ -32,7 +32,7 @@ struct Costs {
 // direct weight gradients to ResNet18's and ConvNet64's steps on an AMD EPYC (Zen 3) as well. The blocks are kWindowBytes of
 // kernels/conv2d/conv2d_winograd_cpu.cpp in packs.
 constexpr Costs kSingle[] = {{31, 28, 0.17, 1.01, 0.71, 4, 2, 0, {30, 0.95, 0.2, 0.65, 0.35, 0.05, 24}},
-                             {82, 70, 0.17, 0.65, 0.41, 4, 2, 0, {92, 0.29, 0.066, 0.25, 0.25, 0.2, 50}},
+                             {82, 70, 0.17, 0.65, 0.41, 4, 2, 0, {92, 0.29, 0.066, 0.4, 0.25, 0.2, 70}},
                              {155, 170, 0.17, 0.56, 0.33, 4, 2, 0, {148, 0.2, 0.05, 0.15, 0.1, 0.2, 120}}};
 constexpr Costs kPacks[] = {
     {42, 38, 0, 0.5, 0.28, 7, 7, 38400}, {104, 110, 0, 0.24, 0.14, 7, 7, 19200}, {180, 220, 0, 0.13, 0.07, 7, 7, 9600}};
