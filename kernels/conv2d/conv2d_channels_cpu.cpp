@@ -21,8 +21,8 @@ constexpr std::int64_t kFilterBytes = 20 << 10;    // of a first cache of 32 KiB
 constexpr std::int64_t kSumBytes = 128 << 10;      // of a second cache, of a block
 constexpr std::int64_t kLeastPixels = 48;          // of a phase, that pay for putting filters in another order
 constexpr std::int64_t kTogetherBytes = 64 << 10;  // of sums of tiles that take turns, so that both sources come once for all
-constexpr std::int64_t kPartVectors = 2;
-constexpr std::int64_t kPieces = 4;  // of a source, that threads copy side by side
+constexpr std::int64_t kPartVectors = 2;           // at most, of a part whose filters come as they are
+constexpr std::int64_t kPieces = 4;                // of a source, that threads copy side by side
 constexpr std::int64_t kMaxPairs = 2;
 struct Sizes : FilterOrder {
   ConvAxis h, w;
@@ -275,7 +275,7 @@ class Direct {
   /// A tile of this run of parts: where prepared filters come in tiles, those, else as even as they go.
   OutputTile tile(std::int64_t i) const {
     const Split split(last_ - first_, sizes_.tile);
-    const bool whole = first_ % sizes_.tile == 0 && part_vectors(args_, sizes_) == sizes_.tile;
+    const bool whole = part_vectors(args_, sizes_) == sizes_.tile;
     const std::int64_t before = whole ? i * sizes_.tile : i * split.size - at_least(i - split.large, 0);
     const std::int64_t vectors = whole ? at_most(sizes_.tile, last_ - first_ - before) : split[i], first = (first_ + before) * n;
     return {first, at_most(vectors * n, sizes_.out - first), vectors};

@@ -20,7 +20,6 @@ constexpr std::int64_t kChunkBytes = 32 << 10;  // of a first cache: a chunk's f
 // transforming filters anew for every block.
 constexpr std::int64_t kWindowBytes = (kVectorRegisters == 32 ? 600 : 2400) << 10;
 constexpr std::int64_t kHeldBytes = 640 << 10;  // transformed filters that stay for all blocks
-constexpr std::int64_t kPieces = 4;             // of a source, that threads transform side by side
 constexpr std::int64_t kTaps = 9;
 constexpr std::int64_t kMaxPairs = 2;
 constexpr int kMostVectors = 2;  // of output channels at a time

@@ -1,11 +1,13 @@
 #include "tests/kernels/parity_run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <numeric>
+#include <thread>
 
 #include "kernels/api/library_error.h"
 #include "tests/tested_device.h"
@@ -167,27 +169,63 @@ std::string describe(const Kernel& k) {
          std::to_string(k.lanes);
 }
 
-/// Whether the kernel gives other bits in that many calls, the last part first, each with scratch full of NaN.
-static bool differs_in_calls(const Kernel& kernel, Arguments args, std::int64_t calls, std::span<Guarded> outputs,
-                             Guarded& scratch) {
-  const std::int64_t parts = kernel.parts != nullptr ? kernel.parts(args) : 1;
+/// Whether the outputs, NaN before, have other bits after `run`.
+template <class Run>
+static bool differs_after(std::span<Guarded> outputs, const Run& run) {
   std::vector<std::vector<std::byte>> whole;
   for (Guarded& m : outputs) {
     whole.emplace_back(m.data(), m.data() + m.size());
     m.fill_nan();
   }
-  args.scratch = scratch.address();
-  for (std::int64_t call = calls; call-- > 0;) {
-    scratch.fill_nan();
-    PartQueue queue(1);
-    queue.start(parts * call / calls, parts * (call + 1) / calls);
-    if (kernel.parts != nullptr) args.queue = &queue;
-    kernel.run(args);
-  }
-  bool differs = !scratch.zones_intact();
+  run();
+  bool differs = false;
   for (std::size_t o = 0; o < outputs.size(); ++o)
     differs |= std::memcmp(whole[o].data(), outputs[o].data(), whole[o].size()) != 0 || !outputs[o].zones_intact();
   return differs;
+}
+
+/// Whether the kernel gives other bits in that many calls, the last part first, each with scratch full of NaN.
+static bool differs_in_calls(const Kernel& kernel, Arguments args, std::int64_t calls, std::span<Guarded> outputs,
+                             Guarded& scratch) {
+  const std::int64_t parts = kernel.parts != nullptr ? kernel.parts(args) : 1;
+  args.scratch = scratch.address();
+  return differs_after(outputs,
+                       [&] {
+                         for (std::int64_t call = calls; call-- > 0;) {
+                           scratch.fill_nan();
+                           PartQueue queue(1);
+                           queue.start(parts * call / calls, parts * (call + 1) / calls);
+                           if (kernel.parts != nullptr) args.queue = &queue;
+                           kernel.run(args);
+                         }
+                       }) ||
+         !scratch.zones_intact();
+}
+
+/// Whether two threads that share the parts give other bits, each with scratch of its own that is full of NaN. They begin together,
+/// so that in some of a list of cases, if not in each, either makes some of what both read.
+static bool differs_in_threads(const Kernel& kernel, const Arguments& args, std::span<Guarded> outputs, Guarded& scratch) {
+  Guarded other(scratch.size());
+  scratch.fill_nan();
+  other.fill_nan();
+  PartQueue queue(2);
+  queue.start(0, kernel.parts(args));
+  std::atomic<int> there{0};
+  const auto call = [&](int thread) {
+    for (++there; there < 2;) std::this_thread::yield();
+    Arguments own = args;
+    own.scratch = (thread == 0 ? scratch : other).address();
+    own.shared = scratch.address();
+    own.queue = &queue;
+    own.thread = thread;
+    kernel.run(own);
+  };
+  return differs_after(outputs,
+                       [&] {
+                         const std::jthread second(call, 1);
+                         call(0);
+                       }) ||
+         !scratch.zones_intact() || !other.zones_intact();
 }
 
 static std::int64_t calls_of(const Kernel& kernel, const Problem& problem) {
@@ -302,6 +340,8 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
   const std::int64_t calls = in_place ? 1 : calls_of(kernel, args);
   if (outcome.fault.empty() && calls > 1 && differs_in_calls(kernel, args, calls, results, memory.back()))
     outcome.fault = "what another part wrote, or its own bits";
+  if (outcome.fault.empty() && calls > 1 && differs_in_threads(kernel, args, results, memory.back()))
+    outcome.fault = "what another thread wrote, or its own bits";
   if (outcome.fault.empty() && kernel.prepared != nullptr && differs_prepared(kernel, args, results))
     outcome.fault = "the bits it has where operands are prepared";
   return outcome;
