@@ -50,6 +50,9 @@ extern template void multiply<double, true>(const TileJob&, std::int64_t, std::i
 /// A register tile of many rows has at most this many columns. Without fused multiply-add a product takes a register too.
 inline constexpr std::int64_t kMaxTileColumns = kIsa == Isa::portable ? 3 : 4;
 
+/// What tile_rows gives at most.
+inline constexpr std::int64_t kMaxTileRows = kVectorRegisters == 32 ? 12 : 6;
+
 /// Rows of one register tile when there are `rows` and `columns` in all: what callers should hand over at a time to keep
 /// the tile's part of w in the first cache.
 std::int64_t tile_rows(std::int64_t rows, std::int64_t columns);

@@ -8,7 +8,7 @@ namespace {
 
 // Sums are to fill the registers but for a row of w and one x. Fewer than eight would wait for each other, so narrow
 // tiles are long: see max_rows and max_columns.
-constexpr int kMaxRows = kVectorRegisters == 32 ? 6 : 3;
+constexpr int kMaxRows = kMaxTileRows / 2;
 
 constexpr std::int64_t max_rows(std::int64_t columns) { return columns == 1 ? 2 * kMaxRows : kMaxRows; }
 constexpr std::int64_t max_columns(std::int64_t rows) {

@@ -20,9 +20,10 @@ struct ConvAxis {
   std::int64_t count(std::int64_t phase) const { return (dest - phase + phases() - 1) / phases(); }
 
   std::int64_t phase(std::int64_t tap) const { return adjoint ? tap - pad - floor_of(tap - pad) * stride : 0; }
-  /// How many taps a phase has.
+  /// The taps of a phase are this one and every phases()-th from there on.
+  std::int64_t first_tap(std::int64_t phase) const { return adjoint ? (phase + pad) % stride : 0; }
   std::int64_t taps(std::int64_t phase) const {
-    const std::int64_t first = adjoint ? (phase + pad) % stride : 0;
+    const std::int64_t first = first_tap(phase);
     return first >= filter ? 0 : (filter - first + phases() - 1) / phases();
   }
   std::int64_t offset(std::int64_t tap) const { return adjoint ? -floor_of(tap - pad) : tap - pad; }

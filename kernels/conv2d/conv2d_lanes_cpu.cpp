@@ -102,29 +102,76 @@ struct Gather {
   std::int64_t phases() const { return h.phases() * w.phases(); }
 };
 
-/// All taps as offsets into slab and filter bank, phase by phase.
-void write_taps(const Gather& gather, std::int64_t x_bytes, std::int64_t w_bytes, Tap* taps) {
-  for (std::int64_t phase = 0; phase < gather.phases(); ++phase)
-    for (std::int64_t r = 0; r < gather.h.filter; ++r)
-      for (std::int64_t s = 0; s < gather.w.filter; ++s) {
-        if (gather.h.phase(r) * gather.w.phases() + gather.w.phase(s) != phase) continue;
-        const std::int64_t down = gather.h.offset(r) - gather.h.lowest(), right = gather.w.offset(s) - gather.w.lowest();
-        *taps++ = {(down * gather.pitch + right) * x_bytes, (r * gather.w.filter + s) * w_bytes};
-      }
+/// tap(r, s) for the taps of a phase.
+template <class Body>
+void for_each_tap(const Gather& gather, std::int64_t phase, Body tap) {
+  const std::int64_t first_r = gather.h.first_tap(phase / gather.w.phases()), down = gather.h.phases();
+  const std::int64_t first_s = gather.w.first_tap(phase % gather.w.phases()), right = gather.w.phases();
+  for (std::int64_t r = first_r; r < gather.h.filter; r += down)
+    for (std::int64_t s = first_s; s < gather.w.filter; s += right) tap(r, s);
 }
+
+/// Whether filters of the trials' own are copied before they are read: where a phase has some of the taps only, those lie in as
+/// many lines as all, which must not be more than the first cache holds beside a row of the slab.
+bool packs_filters(const Gather& gather, std::int64_t number) {
+  constexpr std::int64_t kFirstCache = 32 << 10;
+  const std::int64_t bank = tile_rows(gather.out, gather.w.count(0)) * gather.h.filter * gather.w.filter;
+  return gather.phases() > 1 && gather.in * (bank + gather.pitch) * number > kFirstCache;
+}
+
+/// All taps as offsets into slab and filter bank, or, of `packed` filters, into a channel's taps of the phase.
+void write_taps(const Gather& gather, std::int64_t x_bytes, std::int64_t w_bytes, bool packed, Tap* taps) {
+  const std::int64_t top = gather.h.lowest(), left = gather.w.lowest();
+  for (std::int64_t phase = 0; phase < gather.phases(); ++phase) {
+    std::int64_t index = 0;
+    for_each_tap(gather, phase, [&](std::int64_t r, std::int64_t s) {
+      const std::int64_t x = (gather.h.offset(r) - top) * gather.pitch + gather.w.offset(s) - left;
+      *taps++ = {x * x_bytes, (packed ? index : r * gather.w.filter + s) * w_bytes};
+      ++index;
+    });
+  }
+}
+
+/// The filters from `channels` channels to `rows` others, of one phase's taps: [channel][row][tap].
+template <class Scalar>
+void pack_filters(const Gather& gather, std::int64_t phase, std::int64_t channels, std::int64_t rows, const std::byte* filters,
+                  std::byte* to) {
+  auto* vectors = reinterpret_cast<Vector<Scalar>*>(to);
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t k = 0; k < rows; ++k) {
+      const std::byte* const filter = filters + (c * gather.filter_in + k * gather.filter_out) * kNumberBytes<Scalar>;
+      for_each_tap(gather, phase, [&](std::int64_t r, std::int64_t s) {
+        const auto* number = reinterpret_cast<const Vector<Scalar>*>(filter + (r * gather.w.filter + s) * kNumberBytes<Scalar>);
+        for (int part = 0; part < kParts<Scalar>; ++part) *vectors++ = number[part];
+      });
+    }
+}
+
+/// Where things lie in scratch: taps, packed filters, the slab.
+struct GatherScratch {
+  std::int64_t filters, slab, bytes;
+  GatherScratch(const Gather& gather, std::int64_t number)
+      : filters(aligned(gather.tap_count() * static_cast<std::int64_t>(sizeof(Tap)))),
+        slab(filters +
+             (packs_filters(gather, number) ? aligned(at_least(kFilterBytes, kMaxTileRows * gather.tap_count() * number)) : 0)),
+        bytes(slab + gather.groups * gather.in * gather.slab_channel * number) {}
+};
 
 template <class Scalar, bool Adjoint>
 std::size_t gather_scratch(const Problem& problem) {
   const Gather gather(problem.attrs_as<Conv2dGeometry>(), Adjoint, kNumberBytes<Scalar>);
-  return aligned(gather.tap_count() * sizeof(Tap)) + gather.groups * gather.in * gather.slab_channel * kNumberBytes<Scalar>;
+  return static_cast<std::size_t>(GatherScratch(gather, kNumberBytes<Scalar>).bytes);
 }
 
 /// One source and filter bank added to rows [i0, i1) (of phase 0) of the outputs of one image.
 template <class Scalar>
-void gather_block(const Gather& gather, const std::byte* slab, const std::byte* filters, bool shared, Tap* taps, std::int64_t i0,
-                  std::int64_t i1, bool accumulate, std::byte* out) {
+void gather_block(const Gather& gather, const std::byte* slab, const std::byte* filters, bool shared, std::byte* scratch,
+                  std::int64_t i0, std::int64_t i1, bool accumulate, std::byte* out) {
   const std::int64_t number = kNumberBytes<Scalar>, filter_number = shared ? sizeof(Scalar) : number;
-  write_taps(gather, number, filter_number, taps);
+  const bool packs = !shared && packs_filters(gather, number);
+  Tap* const taps = reinterpret_cast<Tap*>(scratch);
+  std::byte* const packed = scratch + GatherScratch(gather, number).filters;
+  write_taps(gather, number, filter_number, packs, taps);
   TileJob job;
   job.x_channel = gather.slab_channel * number;
   job.w_channel = gather.filter_in * filter_number;
@@ -148,12 +195,19 @@ void gather_block(const Gather& gather, const std::byte* slab, const std::byte* 
       if (job.lines <= 0 || gather.w.count(phase_w) <= 0) continue;
       if (job.tap_count == 0 && accumulate) continue;
       const std::int64_t channel_bytes = rows * at_least(job.tap_count, 1) * filter_number;
+      const std::int64_t channels = job.tap_count == 0 ? 0 : gather.in;  // without taps: zeros
       const std::int64_t chunk = even_piece(gather.in, kFilterBytes / channel_bytes);
       job.out = out + channel * job.out_k + ((i0 * gather.h.phases() + phase_h) * gather.w.dest + phase_w) * number;
-      for (std::int64_t c = 0; c < gather.in; c += chunk) {
-        job.channels = at_most(chunk, gather.in - c);
+      for (std::int64_t c = 0; c == 0 || c < channels; c += chunk) {
+        job.channels = at_most(chunk, channels - c);
         job.x = slab + (group * gather.in + c) * job.x_channel;
-        job.w = filters + group * gather.filter_group * filter_number + k * job.w_k + c * job.w_channel;
+        job.w = filters + (group * gather.filter_group + k * gather.filter_out + c * gather.filter_in) * filter_number;
+        if (packs) {
+          pack_filters<Scalar>(gather, phase, job.channels, rows, job.w, packed);
+          job.w = packed;
+          job.w_k = job.tap_count * number;
+          job.w_channel = rows * job.w_k;
+        }
         job.accumulate = accumulate || c > 0;
         if (shared) multiply<Scalar, true>(job, rows, gather.w.count(phase_w));
         else multiply<Scalar, false>(job, rows, gather.w.count(phase_w));
@@ -165,8 +219,7 @@ void gather_block(const Gather& gather, const std::byte* slab, const std::byte* 
 template <class Scalar, bool Adjoint>
 void gather_run(const Arguments& args) {
   const Gather gather(args.attrs_as<Conv2dGeometry>(), Adjoint, kNumberBytes<Scalar>);
-  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
-  std::byte* const slab = args.scratch + aligned(gather.tap_count() * sizeof(Tap));
+  std::byte* const slab = args.scratch + GatherScratch(gather, kNumberBytes<Scalar>).slab;
   const std::int64_t blocks = args.out[0].dims[0], images = args.out[0].dims[1];
   const std::int64_t source_image = gather.groups * gather.in * gather.h.source * gather.w.source;
   const std::int64_t dest_image = gather.groups * gather.out * gather.h.dest * gather.w.dest;
@@ -181,8 +234,8 @@ void gather_run(const Arguments& args) {
           const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
           copy_window<Scalar>(window, block_of<Scalar>(source, block) + n * source_image * number_bytes<Scalar>(source),
                               source.shared(), slab);
-          gather_block<Scalar>(gather, slab, block_of<Scalar>(filters, block), filters.shared(), taps, i, i + gather.block_rows,
-                               pair > 0, out);
+          gather_block<Scalar>(gather, slab, block_of<Scalar>(filters, block), filters.shared(), args.scratch, i,
+                               i + gather.block_rows, pair > 0, out);
         }
       }
     }
