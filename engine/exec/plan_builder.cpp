@@ -144,7 +144,8 @@ Plan::Step PlanBuilder::step_of(const Cluster& cluster, std::vector<NodeId>& ope
   step.attrs = first.attrs;
   for (NodeId id : cluster.nodes)  // others are adds of what these compute
     if (const Node& n = g_.node(id); n.op == first.op) operands.insert(operands.end(), n.inputs.begin(), n.inputs.end());
-  results = {cluster.nodes.back()};
+  if (cluster.kind == Cluster::Kind::dots && g_.node(cluster.nodes.back()).op == first.op) results = cluster.nodes;
+  else results = {cluster.nodes.back()};
   return step;
 }
 
@@ -386,7 +387,8 @@ std::string PlanBuilder::describe(const Cluster& cluster, const std::vector<Node
   for (NodeId id : results) out.push_back(g_.node(id).shape.str());
   for (NodeId id : cluster.nodes) ops.emplace_back(g_.node(id).op->name);
   if (cluster.kind == Cluster::Kind::pair) ops = {ops[0] + " pair"};
-  if (cluster.kind == Cluster::Kind::dots) ops.resize(1), in = {fmt::format("{} pairs", operands.size() / 2)};
+  if (cluster.kind == Cluster::Kind::dots && results.size() == 1)
+    ops.resize(1), in = {fmt::format("{} pairs", operands.size() / 2)};
   return fmt::format("{} {} -> {}", fmt::join(ops, "+"), fmt::join(in, " "), fmt::join(out, " "));
 }
 

@@ -208,9 +208,9 @@ void StepBench::define() {
   const char* const name = step_.kernel->op;
   if (kernels::reference_kernel(name) == nullptr) return;
   const auto operands = static_cast<std::size_t>(op(name).operands);
-  for (std::size_t first = 0; first < in.size(); first += operands) {  // of a pair, the sum
+  for (std::size_t first = 0; first < in.size(); first += operands) {  // of a pair, the sum, unless it has two results
     const std::vector<double> y = evaluate(name, step_.attrs_data(), std::span(in).subspan(first, operands), out_[0]);
-    if (first == 0) expected_.push_back(y);
+    if (first == 0 || out_.size() > 1) expected_.push_back(y);
     else std::ranges::transform(y, expected_[0], expected_[0].begin(), std::plus());
   }
 }

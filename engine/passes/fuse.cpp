@@ -1,6 +1,7 @@
 #include "engine/passes/fuse.h"
 
 #include <algorithm>
+#include <map>
 #include <queue>
 #include <set>
 
@@ -62,6 +63,30 @@ class Fuser {
       if (!served(sum)) continue;
       for (NodeId m : sum.nodes) clusters_[m].nodes.clear();
       place(std::move(sum));
+    }
+  }
+
+  /// Two inner products of one value that iterations change, so that it is read once.
+  void twins(const Served& served) {
+    std::map<NodeId, NodeId> waiting;  // by the value, its inner product
+    for (NodeId id = 0; id < g_.size(); ++id) {
+      const Node& n = g_.node(id);
+      if (n.op->name != "dot" || cluster_of_[id] != id) continue;
+      const auto may_join = [&](NodeId value) {
+        const auto found = waiting.find(value);
+        if (found == waiting.end()) return false;
+        const NodeId other = found->second;
+        const Cluster both{Cluster::Kind::dots, {other, id}};
+        if (!same_class(other, id) || reaches(n.inputs, {other}) || reaches(g_.node(other).inputs, {id}) || !served(both))
+          return false;
+        std::erase_if(waiting, [other](const auto& w) { return w.second == other; });
+        clusters_[other].nodes.clear();
+        place(both);
+        return true;
+      };
+      if (std::ranges::any_of(n.inputs, may_join)) continue;
+      for (NodeId in : n.inputs)
+        if (iterates_[in] != 0) waiting.emplace(in, id);
     }
   }
 
@@ -230,6 +255,7 @@ std::vector<Cluster> fuse(const Program& program, const std::vector<char>& unifo
   if (!served) return fuser.scheduled();
   fuser.pairs();
   fuser.dots(served);
+  fuser.twins(served);
   fuser.chains();
   fuser.cut(served);
   fuser.heads(served);

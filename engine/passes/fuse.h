@@ -12,7 +12,7 @@ struct Cluster {
   enum class Kind {
     single,  ///< one node
     pair,    ///< nodes {a, b, sum}: sum = a + b of equal geometry, one accumulating kernel
-    dots,    ///< inner products, then the adds that sum them up
+    dots,    ///< inner products, then the adds that sum them up; without adds each is a result
     chain,   ///< elementwise nodes of one shape, in topological order
     headed,  ///< a node of another kind and a chain of its shape that reads it
   };

@@ -5,6 +5,6 @@
 //                gradients of shared leaves and exists with lanes == 1 only. x dense from axis 1 on.
 //   dot(a, b)    [T]: sum of a*b over all of a trial, f64. Operands of equal shape, dense from axis 1 on; either may be
 //                shared by the trials. A kernel may take more pairs of operands, each of a shape of its own, and give the sum of
-//                their products.
+//                their products, or, with as many outputs as pairs, each.
 //   broadcast_to(x)  the adjoint of sum_to: a view wherever kernels accept strides; this reference copies.
 #pragma once

@@ -107,41 +107,51 @@ std::int64_t dot_parts(const Problem& problem) {
 
 template <class Real>
 std::size_t dot_scratch(const Problem& problem) {
-  return dot_parts<Real>(problem) * sizeof(Wide<Real>);
+  return problem.out.size() * dot_parts<Real>(problem) * sizeof(Wide<Real>);
 }
 
+/// The sum of numbers [i, i + n) of trial block t, of one pair of operands.
 template <class Real>
-void dot(const Arguments& args) {
+Wide<Real> dot_piece(const ConstView* a, const ConstView* b, std::int64_t t, std::int64_t i, std::int64_t n) {
   using Scalar = ScalarOf<Real>;
-  const ConstView* a = &args.in.data()[0];
-  const ConstView* b = &args.in.data()[1];
   if (a->lanes == 1) {
     const ConstView* other = a;
     a = b, b = other;
   }  // products commute: b is the one that may be shared
-  const View& y = args.out.data()[0];
-  const std::int64_t all = numbers_per_block(*a), pieces = dot_pieces<Real>(args), parts = dot_parts<Real>(args);
+  if (b->lanes == kLanesOf<Real>) return dot_of(block_of<Real>(*a, t) + i, block_of<Real>(*b, t) + i, n);
+  if (a->lanes == kLanesOf<Real>) return dot_of(block_of<Real>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
+  return Wide<Real>{} + dot_of(block_of<Scalar>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
+}
+
+template <class Real>
+void dot(const Arguments& args) {
+  const ConstView* const in = args.in.data();
+  const std::int64_t pairs = static_cast<std::int64_t>(args.out.size());
+  const std::int64_t all = numbers_per_block(in[0]), pieces = dot_pieces<Real>(args), parts = dot_parts<Real>(args);
   Wide<Real>* const sums = reinterpret_cast<Wide<Real>*>(args.common());
+  // All pairs' product of a piece, one after the other: an operand that they share is read from memory once.
   beforehand(args, parts, [&](std::int64_t part) {
     const std::int64_t t = part / pieces, i = part % pieces * kPiece<Real>, n = at_most(kPiece<Real>, all - i);
-    Wide<Real>& sum = sums[part];
-    if (b->lanes == kLanesOf<Real>) sum = dot_of(block_of<Real>(*a, t) + i, block_of<Real>(*b, t) + i, n);
-    else if (a->lanes == kLanesOf<Real>) sum = dot_of(block_of<Real>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
-    else sum = Wide<Real>{} + dot_of(block_of<Scalar>(*a, t) + i, block_of<Scalar>(*b, t) + i, n);
+    for (std::int64_t pair = 0; pair < pairs; ++pair)
+      sums[pair * parts + part] = dot_piece<Real>(in + 2 * pair, in + 2 * pair + 1, t, i, n);
   });
   for (const std::int64_t part : each_part(args, parts)) {
     if (part % pieces != 0) continue;  // the first of a trial's parts is its sum
-    Wide<Real> sum = sums[part];
-    for (std::int64_t piece = 1; piece < pieces; ++piece) sum += sums[part + piece];
-    *block_of<Wide<Real>>(y, part / pieces) = sum;
+    for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      const Wide<Real>* const of_pair = sums + pair * parts + part;
+      Wide<Real> sum = of_pair[0];
+      for (std::int64_t piece = 1; piece < pieces; ++piece) sum += of_pair[piece];
+      *block_of<Wide<Real>>(args.out.data()[pair], part / pieces) = sum;
+    }
   }
 }
 
 template <class Real>
 const char* dot_declines(const Problem& problem) {
-  if (problem.in.size() != 2) return "a sum of several";
-  for (int i = 0; i < 2; ++i) {
+  if (problem.in.size() != 2 * problem.out.size()) return "a sum of several";
+  for (std::size_t i = 0; i < problem.in.size(); ++i) {
     const ConstView& v = problem.in.data()[i];
+    if (v.count_per_block() != problem.in.data()[0].count_per_block()) return "products of different lengths";
     if (v.dtype != kDTypeOf<Real>) return "an operand has another dtype";
     if (v.lanes != kLanesOf<Real> && (v.lanes != 1 || block_stride(v) != 0)) return "an operand differs by trial, but not by lane";
     if (!dense_from(v, 1)) return "an operand has gaps or broadcasts";

@@ -265,6 +265,7 @@ const char* sum_to_declines(const Problem& problem) {
 
 template <class Scalar>
 const char* dot_declines(const Problem& problem) {
+  if (problem.out.size() != 1) return "several products";
   for (const ConstView& v : problem.in)
     if (v.dtype != kDType<Scalar>) return "an operand has another dtype";
   return dense_only(problem);

@@ -52,6 +52,38 @@ TEST_CASE("sums of inner products against the reference", "[parity][emulated]") 
     }
 }
 
+TEST_CASE("two inner products in one call against the reference", "[parity]") {
+  const Output outs[] = {{.dims = {}, .dtype = DType::f64}, {.dims = {}, .dtype = DType::f64}};
+  for (const std::int64_t n : {std::int64_t{1}, std::int64_t{33}, std::int64_t{70000}})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const std::int64_t sizes[] = {n, n};
+      std::vector<Input> in = factors(sizes, dtype);  // in[1] is shared by the trials
+      in[2] = in[0];
+      for (const bool square : {false, true}) {  // <g, g*> and <g, h> or <g, g>
+        if (square) in[3] = in[0];
+        std::vector<std::vector<double>> expected;
+        for (int pair = 0; pair < 2; ++pair) {
+          const Input &a = in[2 * pair], &b = in[2 * pair + 1];
+          expected.push_back(run_reference("dot", {}, {{{kTrials, n}, a.values}, {{kTrials, n}, b.values}}, {kTrials}));
+        }
+        for (const Isa isa : isas())
+          for (const std::int64_t lanes : lanes_of(isa))
+            for (const Kernel& kernel : kernels_of("dot", isa, dtype, lanes)) {
+              CAPTURE(n, square, describe(kernel));
+              const std::vector<int> trials = trials_at(2 * lanes, kTrials);
+              const Outcome both = run_kernel(kernel, Attrs{}.data(), in, outs, trials);
+              REQUIRE(both.declined == "");
+              CHECK(both.fault == "");
+              for (std::size_t pair = 0; pair < 2; ++pair) {
+                CHECK(relative_error(both.out[pair], expected[pair], trials) <= 1e-13);
+                const Outcome alone = run_kernel(kernel, Attrs{}.data(), std::span(in).subspan(2 * pair, 2), {outs, 1}, trials);
+                CHECK(alone.out[0] == both.out[pair]);
+              }
+            }
+      }
+    }
+}
+
 TEST_CASE("a sum of inner products is the device's alone", "[parity]") {
   const std::int64_t sizes[] = {3, 4};
   const Output out{.dims = {}, .dtype = DType::f64};
@@ -59,7 +91,11 @@ TEST_CASE("a sum of inner products is the device's alone", "[parity]") {
     for (const std::int64_t lanes : lanes_of(isa))
       for (const Kernel& kernel : kernels_of("dot", isa, DType::f64, lanes)) {
         CAPTURE(describe(kernel));
-        CHECK(run_kernel(kernel, Attrs{}.data(), factors(sizes, DType::f64), {&out, 1}, trials_at(lanes, kTrials)).declined ==
-              "a sum of several");
+        const auto declined = [&](std::span<const Output> outs) {
+          return run_kernel(kernel, Attrs{}.data(), factors(sizes, DType::f64), outs, trials_at(lanes, kTrials)).declined;
+        };
+        const Output outs[] = {out, out};
+        CHECK(declined({outs, 1}) == "a sum of several");
+        CHECK(declined(outs) == "products of different lengths");
       }
 }
