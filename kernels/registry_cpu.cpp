@@ -65,9 +65,9 @@ Isa best_isa() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) best = Isa::avx2;
 #endif
 #ifdef GI_HAVE_ISA_avx512
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl"))
-    best = Isa::avx512;
+  const bool runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl");
+  if (runs || (GI_AVX512_FROM_AVX2 && best == Isa::avx2)) best = Isa::avx512;
 #endif
   if (const char* limit = std::getenv("GI_ISA"); limit != nullptr)
     for (std::size_t i = 0; i < kIsaNames.size(); ++i)

@@ -18,7 +18,7 @@ namespace gi::kernels::GI_ISA {
 inline constexpr std::int64_t kAmxRows = 16, kAmxTerms = 32;
 inline constexpr std::int64_t kAmxRowBytes = 64;
 
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
 
 /// Whether the processor has it and the system lets this process use it.
 bool has_amx();

@@ -1,6 +1,6 @@
 #include "kernels/common/amx.h"
 
-#if defined(GI_ISA_IS_avx512) && defined(__linux__)
+#if defined(GI_AVX512) && defined(__linux__)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 namespace gi::kernels::GI_ISA {
 
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
 
 namespace {
 

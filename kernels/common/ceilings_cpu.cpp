@@ -52,7 +52,7 @@ void read(const std::byte* data, std::size_t bytes, std::int64_t rounds) {
 
 CeilingLoops ceiling_loops() {
   CeilingLoops loops{{multiply_add<float>, multiply_add<double>}, read};
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
   if (has_amx()) loops.multiply_bf16 = amx_products;
 #endif
   return loops;

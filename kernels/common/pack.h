@@ -7,6 +7,11 @@
 
 #include "kernels/api/kernel.h"
 
+// Not where tests have these kernels made of other instructions (GI_AVX512_LEVEL).
+#if defined(GI_ISA_IS_avx512) && defined(__AVX512F__)
+#define GI_AVX512 1
+#endif
+
 namespace gi::kernels::GI_ISA {
 
 #if defined(GI_ISA_IS_avx512)

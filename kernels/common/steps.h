@@ -3,10 +3,6 @@
 // the end, in an order that depends on the run's length alone.
 #pragma once
 
-#if defined(GI_ISA_IS_avx512) || defined(GI_ISA_IS_avx2)
-#include <immintrin.h>
-#endif
-
 #include "kernels/common/variants.h"
 #include "kernels/common/vector.h"
 
@@ -72,7 +68,7 @@ using HalfStep = typename HalfStepOf<Scalar>::type;
 
 [[gnu::always_inline]] inline Vector<double> widen_half(const double* p) { return *reinterpret_cast<const Vector<double>*>(p); }
 [[gnu::always_inline]] inline Vector<double> widen_half(const float* p) {
-#if defined(GI_ISA_IS_avx512)  // g++ 12 makes __builtin_convertvector to twice the width five instructions instead of this one
+#if defined(GI_AVX512)  // g++ 12 makes __builtin_convertvector to twice the width five instructions instead of this one
   return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));  // not the plain form: its undefined source draws a warning
 #elif defined(GI_ISA_IS_avx2)
   return _mm256_cvtps_pd(_mm_loadu_ps(p));

@@ -89,9 +89,7 @@ void run_tiles(const TileJob& job, std::int64_t tiles, const Fetch& fetch) {
 #pragma GCC unroll 16
           for (int q = 0; q < Q; ++q) {
             V a = *reinterpret_cast<const V*>(xt + q * x_q);
-#if defined(__x86_64__)
-            if constexpr (K > 1) asm("" : "+v"(a));  // else gcc reads it again for every sum
-#endif
+            if constexpr (K > 1) hide(a);  // else gcc reads it again for every sum
 #pragma GCC unroll 16
             for (int k = 0; k < K; ++k) sum[k][q] += b[k] * a;
           }

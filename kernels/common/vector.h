@@ -31,11 +31,19 @@ template <class Scalar>
   return value - Vector<Scalar>{};  // x - 0 is x also for -0, so the compiler drops it; x + 0 is not
 }
 
+/// Hides from the compiler what a vector holds; costs nothing.
+template <class V>
+[[gnu::always_inline]] inline void hide([[maybe_unused]] V& v) {
+#if defined(__x86_64__) && (defined(GI_AVX512) || !defined(GI_ISA_IS_avx512))  // else it does not fit a register
+  asm("" : "+v"(v));
+#endif
+}
+
 /// Stores a whole vector at its own alignment, past the caches where it is a line of theirs: for what nobody reads before much else
 /// was read. Other threads see it after stream_end().
 template <class Scalar>
 [[gnu::always_inline]] inline void stream(Scalar* to, Vector<Scalar> v) {
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
   _mm512_stream_ps(reinterpret_cast<float*>(to), reinterpret_cast<__m512>(v));
 #else
   *reinterpret_cast<Vector<Scalar>*>(to) = v;

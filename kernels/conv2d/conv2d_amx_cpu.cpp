@@ -15,7 +15,7 @@
 
 namespace gi::kernels::GI_ISA {
 
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
 
 namespace {
 
@@ -363,7 +363,7 @@ constexpr Kernel kKernels[] = {
 #endif
 
 std::span<const Kernel> conv2d_amx_kernels() {
-#if defined(GI_ISA_IS_avx512)
+#if defined(GI_AVX512)
   if (has_amx()) return {kKernels, sizeof kKernels / sizeof kKernels[0]};
 #endif
   return {};

@@ -93,9 +93,7 @@ void gather_lines(const Blocks<Scalar>& b, const Scalar* plane, std::int64_t i0,
   using Side = ImageSide<M, Input>;
   constexpr std::int64_t n = kElements<Scalar>;
   V zero{};
-#if defined(__x86_64__)
-  asm("" : "+x"(zero));  // else gcc makes a call to memset of every short row
-#endif
+  hide(zero);  // else gcc makes a call to memset of every short row
   for (std::int64_t y = 0; y < rows * M + Side::window - M; ++y) {
     const std::int64_t from = i0 * M + y - b.pad_h;
     Scalar* const to = slab + y * b.pitch;
