@@ -63,7 +63,7 @@ struct Arguments : Problem {
   int thread = 0;          ///< whose share of the queue is its own
   void* stream = nullptr;  ///< of CUDA kernels: a cudaStream_t that their work is enqueued on
 
-  std::byte* common() const { return shared != nullptr ? shared : scratch; }
+  std::byte* common() const { return shared != nullptr ? shared : scratch; }  ///< scratch that all threads of a call see
 };
 
 struct Kernel;
