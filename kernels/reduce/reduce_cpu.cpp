@@ -151,7 +151,7 @@ const char* dot_declines(const Problem& problem) {
   if (problem.in.size() != 2 * problem.out.size()) return "a sum of several";
   for (std::size_t i = 0; i < problem.in.size(); ++i) {
     const ConstView& v = problem.in.data()[i];
-    if (v.count_per_block() != problem.in.data()[0].count_per_block()) return "products of different lengths";
+    if (numbers_per_block(v) != numbers_per_block(problem.in.data()[0])) return "products of different lengths";
     if (v.dtype != kDTypeOf<Real>) return "an operand has another dtype";
     if (v.lanes != kLanesOf<Real> && (v.lanes != 1 || block_stride(v) != 0)) return "an operand differs by trial, but not by lane";
     if (!dense_from(v, 1)) return "an operand has gaps or broadcasts";
