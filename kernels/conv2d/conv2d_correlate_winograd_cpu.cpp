@@ -47,7 +47,6 @@ struct Sizes {
     sum = (elements + 1) * elements;
   }
   std::int64_t places() const { return windows.places(); }
-  std::int64_t parts() const { return ceil_div(groups_k, some_k); }
   /// Numbers of a square of channels.
   std::int64_t square() const { return places() * sum; }
 };
@@ -130,12 +129,14 @@ void run_tiles(const Arguments& args) {
     });
   }
   std::int64_t transformed = for_all ? 0 : -1;  // the trial whose windows are there, where all are
-  for (PartRuns runs(args, s.parts()); runs.next();)
+  // Windows that come in blocks are transformed again for every run.
+  for (PartRuns runs(args, s.groups_k, s.whole ? Taking::runs : Taking::one_share); runs.next();)
     for (std::int64_t t = 0; t < args.out[0].dims[0]; ++t)
-      for (std::int64_t part = runs.first; part < runs.last; ++part)
+      for (std::int64_t k = runs.first; k < runs.last; k += s.some_k)
         for (std::int64_t c = 0; c < s.groups_c; c += s.some_c) {
-          const std::int64_t k = part * s.some_k, first_k = k * n, first_c = c * n;
-          const std::int64_t channels_k = at_most(s.some_k * n, s.k - first_k), channels_c = at_most(s.some_c * n, s.c - first_c);
+          const std::int64_t first_k = k * n, first_c = c * n;
+          const std::int64_t channels_k = at_most(at_most(s.some_k, runs.last - k) * n, s.k - first_k);
+          const std::int64_t channels_c = at_most(s.some_c * n, s.c - first_c);
           for (std::int64_t block = 0; block < blocks; ++block) {
             const std::int64_t image = block / s.windows.blocks(), i0 = block % s.windows.blocks() * s.windows.rows;
             const std::int64_t count = s.windows.tiles(i0);
@@ -177,7 +178,7 @@ std::size_t scratch_bytes(const Problem& problem) {
 }
 template <class Scalar>
 std::int64_t parts(const Problem& problem) {
-  return sizes_of<Scalar>(problem).parts();
+  return sizes_of<Scalar>(problem).groups_k;
 }
 
 template <class Scalar>
