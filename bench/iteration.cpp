@@ -97,9 +97,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(std::vector<std::string>(gi::kWinogradChoices.begin(), gi::kWinogradChoices.end())));
   app.add_option("--products", options.products, "of f32, where there are kernels that do them so: tf32 on a CUDA device, bf16x3");
   app.add_option("--trials", options.trials, "size of the population")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option(
-      "--chunk", options.chunk,
-      "trials of one Plan; default: one pack where that divides --trials, else all; of a device, as many as it has memory for");
+  app.add_option("--chunk", options.chunk,
+                 "trials of one Plan; default: one pack where that divides --trials and pays, else one; of a device, as many as it "
+                 "has memory for");
   app.add_option("--lanes", options.lanes, "trials side by side; 0: the Plan chooses")->capture_default_str();
   app.add_flag("--victims", options.victims, "every trial of a chunk has a gradient of its own; else they are restarts of one");
   app.add_option("--batch", options.batch, "images a trial")->check(CLI::PositiveNumber)->capture_default_str();

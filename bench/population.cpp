@@ -14,6 +14,7 @@
 #include "engine/core/error.h"
 #include "inversion/attack.h"
 #include "inversion/client.h"
+#include "inversion/run.h"
 #include "models/normalization.h"
 #include "models/random.h"
 #include "models/weight_files.h"
@@ -57,11 +58,17 @@ std::int64_t chunk_on_device(const PopulationOptions& options) {
   return chunk;
 }
 
+/// Full packs where they pay.
+std::int64_t chunk_on_processor(const PopulationOptions& options) {
+  const std::int64_t pack = kernels::pack_lanes(options.isa);
+  if (options.lanes != 0) return options.lanes;
+  if (options.trials % pack != 0) return 1;
+  return inversion::pack_pays(plan_of(silent_problem(options, victims_of(options, pack)), options, pack)) ? pack : 1;
+}
+
 std::int64_t chunk_of(const PopulationOptions& options) {
-  const std::int64_t lanes = kernels::pack_lanes(options.isa);
   std::int64_t chunk = options.chunk;
-  if (chunk == 0 && options.device != nullptr) chunk = chunk_on_device(options);
-  else if (chunk == 0) chunk = options.trials % lanes == 0 ? lanes : options.trials;
+  if (chunk == 0) chunk = options.device != nullptr ? chunk_on_device(options) : chunk_on_processor(options);
   if (options.trials % chunk != 0) throw UsageError(fmt::format("--chunk: {} does not divide --trials {}", chunk, options.trials));
   return chunk;
 }

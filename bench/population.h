@@ -21,7 +21,7 @@ struct PopulationOptions {
   DType dtype = DType::f32;
   kernels::Isa isa = kernels::best_isa();
   std::int64_t trials = 1;
-  std::int64_t chunk = 0;  ///< trials of one Plan; 0: one pack where that divides `trials`, else all; see `device`
+  std::int64_t chunk = 0;  ///< trials of one Plan; 0: one pack where that divides `trials` and pays, else one; see `device`
   std::int64_t lanes = 0;  ///< 0: the Plan chooses
   std::int64_t batch = 1, threads = 1;
   bool victims = false;  ///< every trial of a chunk has a gradient of its own; else they are restarts of one

@@ -10,6 +10,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <string_view>
 #include <thread>
 
 #include "engine/core/error.h"
@@ -28,10 +29,13 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// full. This must not depend on threads or the clock: a result depends on the Plan.
 std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials >= pack ? pack : 1; }
 
-/// Of a pack's memory, beyond which single trials are faster: their values lie in the caches, and share Winograd's transforms.
-/// Measured on an AMD EPYC (Zen 5, AVX-512), a trial in a pack against a single one: LeNetZhu (3 MiB) 0.6 of the time, ResNet20
-/// (68 MiB) 0.8; ResNet20-4 (461 MiB) 1.6, ConvNet64 (478 MiB) 3.2, ResNet18 for CIFAR (832 MiB) 1.6.
-constexpr std::size_t kLargestPack = std::size_t{128} << 20;
+/// Of a trial in a pack, beyond which single trials are faster: what they work on lies in the caches, and their 3x3 convolutions
+/// need half as many products. Measured on an AMD EPYC (Zen 4), a trial in a pack of 16 (AVX-512) against a single one: LeNetZhu
+/// (0.2 MiB) 0.63 of the time, ResNet18 for CIFAR of 4 and 8 channels (0.8, 1.9) 0.63 and 0.85; ConvNet of 8 (2.7) 1.13, ResNet20
+/// (4.4) 1.18, in training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn.
+constexpr std::size_t kLargestInPack = std::size_t{5} << 19;
+
+bool is_convolution(const Plan::Step& step) { return std::string_view(step.kernel->op).starts_with("conv2d"); }
 
 /// Of one operand, all trials together: CUDA kernels count in int.
 constexpr std::int64_t kMostNumbers = std::numeric_limits<int>::max();
@@ -103,6 +107,12 @@ std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::siz
   return best;
 }
 
+bool pack_pays(const Plan& packed) {
+  const auto steps = packed.iteration();
+  return packed.workspace_bytes() <= static_cast<std::size_t>(packed.lanes()) * kLargestInPack ||
+         std::none_of(steps.begin(), steps.end(), is_convolution);
+}
+
 AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options)
     : problem_(problem), attack_(attack), options_(std::move(options)) {
   if (problem.victims.empty() || attack.restarts < 1 || attack.steps < 1) throw UsageError("attack: no victims, restarts or steps");
@@ -125,8 +135,8 @@ void AttackRun::cut_for_processor() {
   compile(per_chunk);
 
   const std::size_t memory = options_.memory > 0 ? options_.memory : available_memory() / 10 * 9;
-  const std::size_t most = memory > 0 ? std::min(memory, kLargestPack) : kLargestPack;
-  if (plan_->workspace_bytes() > most && per_chunk_ > 1 && !fixed) compile(1);
+  const bool fits = memory == 0 || plan_->workspace_bytes() <= memory;
+  if (per_chunk_ > 1 && !fixed && !(fits && pack_pays(*plan_))) compile(1);
   const std::size_t bytes = plan_->workspace_bytes();
   if (memory > 0) require_room(memory);
   const int wanted = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -77,9 +77,9 @@ struct RunResult {
 /// A run ready to start: its Plan and how its trials are cut.
 ///
 /// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
-/// of its first trial whose results nobody sees. Where a pack would lie far outside the caches trials run one by one. What does
-/// not fit in memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds.
-/// Tests tests/inversion/run_test.cpp
+/// of its first trial whose results nobody sees. Where packs take longer (pack_pays) trials run one by one. What does not fit in
+/// memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds. Tests
+/// tests/inversion/run_test.cpp
 class AttackRun {
  public:
   /// `problem` must outlive it. Errors gi::Error: one trial does not fit in memory (says what it needs).
@@ -119,6 +119,10 @@ class AttackRun {
   std::int64_t per_chunk_ = 1;
   int threads_ = 1, threads_per_chunk_ = 1;
 };
+
+/// Whether the trials of a Plan in full packs take less time than one by one. It goes by their memory: matrix products read weights
+/// once for all trials, but convolutions want a trial's values in the caches.
+bool pack_pays(const Plan& packed);
 
 /// Index of the least finite cost among trials [begin, end).
 std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::size_t begin, std::size_t end);

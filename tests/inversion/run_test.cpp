@@ -197,15 +197,17 @@ TEST_CASE("what does not fit in memory runs in smaller chunks, or says what one 
   CHECK_THROWS_WITH(AttackRun(p, attack, {.memory = one / 2}), Catch::Contains("one trial of lenetzhu needs"));
 }
 
-TEST_CASE("trials run one by one where a pack would lie far outside the caches", "[unit]") {
+TEST_CASE("trials run one by one where a pack's convolutions would lie outside the caches", "[unit]") {
   for (const std::int64_t side : {16, 320}) {
     const Problem p = test::small_problem(1, false, side);
     const AttackOptions attack{.steps = 4, .restarts = kPack};
     const AttackRun asked(p, attack, {.lanes = kPack});
     CHECK(asked.trials_per_chunk() == kPack);
-    const bool large = asked.plan().workspace_bytes() > std::size_t{128} << 20;
     CAPTURE(side, asked.plan().workspace_bytes() >> 20);
-    if (kPack == 16) CHECK(large == (side == 320));
-    CHECK(AttackRun(p, attack, {}).trials_per_chunk() == (large ? 1 : kPack));
+    CHECK(AttackRun(p, attack, {}).trials_per_chunk() == (side == 320 ? 1 : kPack));
   }
+  const Problem p = test::small_problem(1, false, 16, "mlp");
+  const AttackRun linear(p, {.steps = 4, .restarts = kPack}, {});
+  CHECK(linear.plan().workspace_bytes() / kPack > std::size_t{4} << 20);
+  CHECK(linear.trials_per_chunk() == kPack);
 }

@@ -21,9 +21,10 @@ inline std::vector<double> smooth_picture(std::int64_t side, int which) {
   return pixels;
 }
 
-inline inversion::Problem small_problem(int victims = 1, bool own_networks = false, std::int64_t side = 16) {
+inline inversion::Problem small_problem(int victims = 1, bool own_networks = false, std::int64_t side = 16,
+                                        const char* model = "lenetzhu") {
   inversion::Problem p;
-  p.model = models::find_model("lenetzhu", {.image = models::ImageShape{3, side, side}, .classes = {}});
+  p.model = models::find_model(model, {.image = models::ImageShape{3, side, side}, .classes = {}});
   const models::Normalization& n = models::normalization("cifar10");
   p.mean = n.mean;
   p.std = n.std;
