@@ -69,7 +69,8 @@ std::int64_t chunk_on_processor(const PopulationOptions& options) {
 std::int64_t chunk_of(const PopulationOptions& options) {
   std::int64_t chunk = options.chunk;
   if (chunk == 0) chunk = options.device != nullptr ? chunk_on_device(options) : chunk_on_processor(options);
-  if (options.trials % chunk != 0) throw UsageError(fmt::format("--chunk: {} does not divide --trials {}", chunk, options.trials));
+  if (options.trials % chunk != 0)
+    throw UsageError(fmt::format("--trials: {} do not divide into chunks of {}", options.trials, chunk));
   return chunk;
 }
 

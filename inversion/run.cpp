@@ -29,10 +29,10 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// full. This must not depend on threads or the clock: a result depends on the Plan.
 std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials >= pack ? pack : 1; }
 
-/// Of a trial in a pack, beyond which single trials are faster: what they work on lies in the caches, and their 3x3 convolutions
-/// need half as many products. Measured on an AMD EPYC (Zen 4), a trial in a pack of 16 (AVX-512) against a single one: LeNetZhu
-/// (0.2 MiB) 0.63 of the time, ResNet18 for CIFAR of 4 and 8 channels (0.8, 1.9) 0.63 and 0.85; ConvNet of 8 (2.7) 1.13, ResNet20
-/// (4.4) 1.18, in training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn.
+/// Of a trial in a pack, beyond which single trials are faster, whose values lie in the caches. Measured on an AMD EPYC (Zen 4) by
+/// gi_bench_iteration, a trial in a pack of 16 (AVX-512, --trials 16 --chunk 16) against a single one: LeNetZhu (0.2 MiB) 0.63 of
+/// the time, ResNet18 for CIFAR of 4 and 8 channels (0.8, 1.9) 0.63 and 0.85; ConvNet of 8 (2.7) 1.13, ResNet20 (4.4) 1.18, in
+/// training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn.
 constexpr std::size_t kLargestInPack = std::size_t{5} << 19;
 
 bool is_convolution(const Plan::Step& step) { return std::string_view(step.kernel->op).starts_with("conv2d"); }

@@ -78,8 +78,8 @@ struct RunResult {
 ///
 /// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
 /// of its first trial whose results nobody sees. Where packs take longer (pack_pays) trials run one by one. What does not fit in
-/// memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds. Tests
-/// tests/inversion/run_test.cpp
+/// memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds.
+/// Tests tests/inversion/run_test.cpp
 class AttackRun {
  public:
   /// `problem` must outlive it. Errors gi::Error: one trial does not fit in memory (says what it needs).
