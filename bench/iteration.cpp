@@ -101,6 +101,8 @@ int main(int argc, char** argv) {
                  "trials of one Plan; default: one pack where that divides --trials and pays, else one; of a device, as many as it "
                  "has memory for");
   app.add_option("--lanes", options.lanes, "trials side by side; 0: the Plan chooses")->capture_default_str();
+  app.add_flag("--images-in-lanes", options.images,
+               "the images of a trial side by side; without --chunk and --lanes they are wherever attacks have them so");
   app.add_flag("--victims", options.victims, "every trial of a chunk has a gradient of its own; else they are restarts of one");
   app.add_option("--batch", options.batch, "images a trial")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();

@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 std::int64_t victims_of(const PopulationOptions& options, std::int64_t chunk) { return options.victims ? chunk : 1; }
 
 inversion::AttackOptions attack_of(const PopulationOptions& options, std::int64_t chunk) {
-  return {.steps = 1'000'000, .restarts = chunk / victims_of(options, chunk)};
+  return {.steps = 1'000'000, .restarts = chunk / victims_of(options, chunk), .images_as_trials = options.images};
 }
 
 Plan plan_of(const inversion::Problem& problem, const PopulationOptions& options, std::int64_t chunk) {
@@ -61,6 +61,7 @@ std::int64_t chunk_on_device(const PopulationOptions& options) {
 /// Full packs where they pay.
 std::int64_t chunk_on_processor(const PopulationOptions& options) {
   const std::int64_t pack = kernels::pack_lanes(options.isa);
+  if (options.images) return 1;
   if (options.lanes != 0) return options.lanes;
   if (options.trials % pack != 0) return 1;
   return inversion::pack_pays(plan_of(silent_problem(options, victims_of(options, pack)), options, pack)) ? pack : 1;
@@ -72,6 +73,17 @@ std::int64_t chunk_of(const PopulationOptions& options) {
   if (options.trials % chunk != 0)
     throw UsageError(fmt::format("--trials: {} do not divide into chunks of {}", options.trials, chunk));
   return chunk;
+}
+
+/// With images side by side where attacks have them so.
+PopulationOptions settled(PopulationOptions options) {
+  if (options.images || options.device != nullptr || options.chunk != 0 || options.lanes != 0) return options;
+  if (!options.winograd.empty() || !options.products.empty()) return options;
+  const inversion::Problem problem = silent_problem(options, 1);
+  if (!inversion::fills_packs(problem, kernels::pack_lanes(options.isa))) return options;
+  options.images = true;
+  options.images = inversion::images_pay(plan_of(problem, options, 1), options.trials);
+  return options;
 }
 
 /// Every client sends the gradient of one batch of noise.
@@ -107,20 +119,21 @@ inversion::Problem silent_problem(const PopulationOptions& options, std::int64_t
   return problem;
 }
 
-Population::Population(const PopulationOptions& options)
-    : device_(options.device),
-      chunk_(chunk_of(options)),
-      chunks_(options.trials / chunk_),
-      problem_(make_problem(options, victims_of(options, chunk_))),
-      plan_(std::make_unique<Plan>(plan_of(problem_, options, chunk_))) {
-  const inversion::AttackOptions attack = attack_of(options, chunk_);
+Population::Population(const PopulationOptions& given)
+    : options_(settled(given)),
+      device_(options_.device),
+      chunk_(chunk_of(options_)),
+      chunks_(options_.trials / chunk_),
+      problem_(make_problem(options_, victims_of(options_, chunk_))),
+      plan_(std::make_unique<Plan>(plan_of(problem_, options_, chunk_))) {
+  const inversion::AttackOptions attack = attack_of(options_, chunk_);
   std::vector<inversion::TrialId> ids;
-  for (std::int64_t t = 0; t < chunk_; ++t) ids.push_back(options.victims ? inversion::TrialId{t, 0} : inversion::TrialId{0, t});
-  const std::int64_t threads = device_ != nullptr ? 1 : std::min(options.threads, chunks_);
+  for (std::int64_t t = 0; t < chunk_; ++t) ids.push_back(options_.victims ? inversion::TrialId{t, 0} : inversion::TrialId{0, t});
+  const std::int64_t threads = device_ != nullptr ? 1 : std::min(options_.threads, chunks_);
   for (std::int64_t thread = 0; thread < threads; ++thread) {
     Workspace& workspace = *workspaces_.emplace_back(
         device_ != nullptr ? std::make_unique<Workspace>(*plan_, *device_)
-                           : std::make_unique<Workspace>(*plan_, static_cast<int>(options.threads / threads)));
+                           : std::make_unique<Workspace>(*plan_, static_cast<int>(options_.threads / threads)));
     inversion::bind_attack_inputs(problem_, attack, ids,
                                   [&](const std::string& name, const Tensor& value) { workspace.set(name, value); });
     for (const auto& [name, tensor] : inversion::attack_start(problem_, attack, ids)) workspace.set(name, tensor);

@@ -23,6 +23,7 @@ struct PopulationOptions {
   std::int64_t trials = 1;
   std::int64_t chunk = 0;  ///< trials of one Plan; 0: one pack where that divides `trials` and pays, else one; see `device`
   std::int64_t lanes = 0;  ///< 0: the Plan chooses
+  bool images = false;     ///< a trial's images side by side; with `chunk` and `lanes` 0 wherever they are so in attacks
   std::int64_t batch = 1, threads = 1;
   bool victims = false;  ///< every trial of a chunk has a gradient of its own; else they are restarts of one
   /// Where it runs instead of the CPU, with as many trials at once as divide all and fit; must outlive the Population. `threads`
@@ -55,6 +56,7 @@ class Population {
   double first_cost() const { return first_cost_; }
 
  private:
+  PopulationOptions options_;
   Device* device_;
   std::int64_t chunk_, chunks_;
   inversion::Problem problem_;

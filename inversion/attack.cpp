@@ -48,6 +48,11 @@ Value decay_factor(Value step, std::int64_t steps) {
   return factor;
 }
 
+/// Of a value [T,N,...].
+Shape laid_out(Shape shape, const AttackOptions& options) {
+  return options.images_as_trials ? shape.with(0, shape[1]).with(1, 1) : shape;
+}
+
 /// Then what it sent is read where it lies.
 bool only_victim_is_known(const Problem& problem) {
   return problem.victims.size() == 1 && !problem.victims.front().gradient.empty();
@@ -62,20 +67,29 @@ std::array<std::int64_t, 3> decay_milestones(std::int64_t steps) {
 
 Program attack_program(const Problem& problem, const AttackOptions& options, std::int64_t trials) {
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+  const bool spread = options.images_as_trials;
+  if (spread && (trials != 1 || problem.mode != models::Mode::eval))
+    throw UsageError("attack: only the images of one trial in evaluation mode can be trials themselves");
   const std::int64_t victims = problem.victims.size() > 1 ? trials : 1;  // extent of what differs between victims
   Graph g;
-  const Shape shape = problem.candidates(trials);
+  const Shape shape = laid_out(problem.candidates(trials), options);
   const Shape scalar{trials};
   const Value x = g.state("x", shape), m = g.state("adam/m", shape), v = g.state("adam/v", shape), step = g.state("step", scalar);
 
   using Leaves = models::NetworkOptions::Leaves;
-  const models::Network net(
-      g, problem.model, problem.networks.front(),
-      {.trials = trials, .mode = problem.mode, .leaves = problem.own_networks() ? Leaves::inputs : Leaves::constants});
-  const Value labels = broadcast_to(g.input("labels", {victims, problem.images, problem.model.classes}),
-                                    {trials, problem.images, problem.model.classes});
-  const Value loss = cross_entropy(net.logits(x), labels);
-  const std::vector<Value> dw = grad(loss, net.params());
+  const models::Network net(g, problem.model, problem.networks.front(),
+                            {.trials = shape.trials(),
+                             .mode = problem.mode,
+                             .leaves = !problem.own_networks() ? Leaves::constants
+                                       : spread                ? Leaves::shared_inputs
+                                                               : Leaves::inputs});
+  const Shape one_hot = laid_out({trials, problem.images, problem.model.classes}, options);
+  const Value labels = broadcast_to(g.input("labels", spread ? one_hot : one_hot.with(0, victims)), one_hot);
+  const auto mean_of_trial = [&](Value of_image) {
+    return scale(sum_to(of_image, scalar), 1.0 / static_cast<double>(of_image.shape().trials() / trials));
+  };
+  const Value loss = mean_of_trial(cross_entropy(net.logits(x), labels));
+  const std::vector<Value> dw = grad(loss, spread ? net.weights() : net.params());
   std::vector<Value> targets;
   for (std::size_t i = 0; i < dw.size(); ++i) {
     const std::string name = "target/" + net.param_names()[i];
@@ -84,7 +98,7 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
     targets.push_back(broadcast_to(received, dw[i].shape()));
   }
   const Value cost = cosine_distance(dw, targets);
-  const Value tv = total_variation(x);
+  const Value tv = mean_of_trial(total_variation(x));
   const Value objective = add(cost, mul(g.input("tv", scalar), tv));
   const Value dx = grad(objective, std::array{x}).front();
 
@@ -102,7 +116,7 @@ Program attack_program(const Problem& problem, const AttackOptions& options, std
   if (options.box) {
     const Shape per_channel{1, 1, problem.model.image.channels, 1, 1};
     const auto bound = [&](const char* name) {
-      return broadcast_to(broadcast_to(g.input(name, per_channel), per_channel.with(0, trials)), shape);
+      return broadcast_to(broadcast_to(g.input(name, per_channel), per_channel.with(0, shape.trials())), shape);
     };
     x1 = maximum(minimum(x1, bound("box/high")), bound("box/low"));
   }
@@ -124,7 +138,9 @@ void bind_attack_inputs(const Problem& problem, const AttackOptions& options, st
   for (std::size_t i = 0; i < distinct; ++i)
     labels.push_back(one_hot(problem.victims[ids[i].victim].labels, problem.model.classes));
   for (std::size_t i = 0; i < distinct; ++i) parts[i] = &labels[i];
-  bind("labels", stack(parts));
+  Tensor of_all = stack(parts);
+  const Shape shape = laid_out(of_all.shape(), options);
+  bind("labels", std::move(of_all).reshaped(shape));
   if (problem.own_networks())
     for (std::size_t e = 0; e < problem.model.tensors.size(); ++e) {
       for (std::size_t i = 0; i < distinct; ++i) parts[i] = &problem.network_of(ids[i].victim).entries[e].tensor;
@@ -146,9 +162,9 @@ void bind_attack_inputs(const Problem& problem, const AttackOptions& options, st
 
 Bindings attack_start(const Problem& problem, const AttackOptions& options, std::span<const TrialId> ids) {
   const auto trials = static_cast<std::int64_t>(ids.size());
-  const Shape shape = problem.candidates(trials);
+  const Shape shape = laid_out(problem.candidates(trials), options);
   Tensor x(shape, DType::f64);
-  const auto per_trial = static_cast<std::size_t>(shape.count_per_trial());
+  const auto per_trial = static_cast<std::size_t>(shape.count() / trials);
   for (std::size_t t = 0; t < ids.size(); ++t) {
     models::Random random(options.seed, fmt::format("start/{}/{}", ids[t].victim, ids[t].restart));
     for (double& value : x.as<double>().subspan(t * per_trial, per_trial)) value = random.normal();

@@ -32,10 +32,16 @@ std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials
 /// Of a trial in a pack, beyond which single trials are faster, whose values lie in the caches. Measured on an AMD EPYC (Zen 4) by
 /// gi_bench_iteration, a trial in a pack of 16 (AVX-512, --trials 16 --chunk 16) against a single one: LeNetZhu (0.2 MiB) 0.63 of
 /// the time, ResNet18 for CIFAR of 4 and 8 channels (0.8, 1.9) 0.63 and 0.85; ConvNet of 8 (2.7) 1.13, ResNet20 (4.4) 1.18, in
-/// training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn.
-constexpr std::size_t kLargestInPack = std::size_t{5} << 19;
+/// training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn. A batch of 16 images
+/// as trials (--batch 16 --images-in-lanes) against as it is (--lanes 1): LeNetZhu (0.2 MiB an image) 0.67, ConvNet of 6 (1.9)
+/// 0.71, ResNet18 of 4, 8 and 14 channels (0.7, 1.3, 2.25) 0.77, 0.90 and 0.76; of 16 (2.6) 1.08, ConvNet of 8 (2.5) 1.16, ResNet20
+/// (3.2) 1.17; in packs of 8 0.68, 1.02, 0.75, 0.95, -; 1.08, 1.28, 1.25.
+constexpr std::size_t kLargestInPack = std::size_t{19} << 17;
 
-bool is_convolution(const Plan::Step& step) { return std::string_view(step.kernel->op).starts_with("conv2d"); }
+bool has_convolutions(const Plan& plan) {
+  return std::ranges::any_of(plan.iteration(),
+                             [](const Plan::Step& step) { return std::string_view(step.kernel->op).starts_with("conv2d"); });
+}
 
 /// Of one operand, all trials together: CUDA kernels count in int.
 constexpr std::int64_t kMostNumbers = std::numeric_limits<int>::max();
@@ -50,8 +56,9 @@ std::int64_t largest_value(const Plan& plan) {
   return largest;
 }
 
-Tensor trial_of(const Tensor& all, std::int64_t trial) {
-  Tensor one(all.shape().with(0, 1), all.dtype());
+/// `shape` [1,...] of `all`'s numbers.
+Tensor trial_of(const Tensor& all, std::int64_t trial, const Shape& shape) {
+  Tensor one(shape, all.dtype());
   const std::size_t bytes = static_cast<std::size_t>(one.count()) * kernels::size_of(all.dtype());
   std::memcpy(one.view().data, static_cast<const std::byte*>(all.view().data) + trial * bytes, bytes);
   return one;
@@ -108,9 +115,15 @@ std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::siz
 }
 
 bool pack_pays(const Plan& packed) {
-  const auto steps = packed.iteration();
-  return packed.workspace_bytes() <= static_cast<std::size_t>(packed.lanes()) * kLargestInPack ||
-         std::none_of(steps.begin(), steps.end(), is_convolution);
+  return packed.workspace_bytes() <= static_cast<std::size_t>(packed.trials()) * kLargestInPack || !has_convolutions(packed);
+}
+
+bool fills_packs(const Problem& problem, std::int64_t pack) {
+  return problem.images % pack == 0 && problem.mode == models::Mode::eval;
+}
+
+bool images_pay(const Plan& of_images, std::int64_t trials) {
+  return pack_pays(of_images) && (has_convolutions(of_images) || trials < of_images.lanes());
 }
 
 AttackRun::AttackRun(const Problem& problem, const AttackOptions& attack, RunOptions options)
@@ -132,7 +145,10 @@ void AttackRun::cut_for_processor() {
   std::int64_t per_chunk = options_.lanes > 0 ? options_.lanes : usual_chunk(trials(), pack);
   bool fixed = options_.lanes > 0;
   if (const auto stored = stored_chunk(); stored && (*stored == 1 || *stored == pack)) per_chunk = *stored, fixed = true;
-  compile(per_chunk);
+  // What is forced is meant for the kernels that there would be otherwise.
+  const bool may_spread = options_.lanes == 0 && !(fixed && per_chunk > 1) && options_.force.empty() && fills_packs(problem_, pack);
+  if (may_spread) compile(1, true);
+  if (!may_spread || !images_pay(*plan_, trials())) compile(per_chunk);
 
   const std::size_t memory = options_.memory > 0 ? options_.memory : available_memory() / 10 * 9;
   const bool fits = memory == 0 || plan_->workspace_bytes() <= memory;
@@ -173,13 +189,16 @@ void AttackRun::require_room(std::size_t memory) const {
                           per_chunk_ == 1 ? single : "--lanes 1 needs less"));
 }
 
-void AttackRun::compile(std::int64_t per_chunk) {
+void AttackRun::compile(std::int64_t per_chunk, bool images_as_trials) {
   per_chunk_ = per_chunk;
+  attack_.images_as_trials = images_as_trials;
   const Program program = attack_program(problem_, attack_, per_chunk);
   plan_.reset();
   plan_ = std::make_unique<Plan>(Plan::compile(program, {.dtype = options_.dtype,
                                                          .device = options_.device,
-                                                         .lanes = options_.device != nullptr ? 1 : per_chunk,
+                                                         .lanes = options_.device != nullptr ? 1
+                                                                  : images_as_trials         ? 0
+                                                                                             : per_chunk,
                                                          .force = options_.force,
                                                          .choices = options_.choices,
                                                          .prepare = options_.prepare}));
@@ -318,7 +337,7 @@ void AttackRun::run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) c
     trial.iterations = state.iteration;
     trial.cost = state.cost[t];
     trial.tv = state.tv[t];
-    trial.x = trial_of(state.states.front().second, t);
+    trial.x = trial_of(state.states.front().second, t, problem_.candidates(1));
     for (const auto& row : state.curve) trial.curve.push_back(row[t]);
   }
 }

@@ -36,8 +36,8 @@ struct RunOptions {
   DType dtype = DType::f32;
   Device* device = nullptr;  ///< null: the CPU
   int threads = 0;           ///< of the CPU; 0: as many as the machine has
-  /// Trials side by side: 1, the processor's pack, or 0 to choose by their number. Of a device: those of a chunk, 0 for all that
-  /// fit.
+  /// Trials side by side: 1, the processor's pack, or 0 to choose by their number, or else images. Of a device: trials of a chunk,
+  /// 0 for all that fit.
   std::int64_t lanes = 0;
   std::size_t memory = 0;                    ///< bytes for Workspaces; 0: what the machine or the device can give
   std::map<std::string, std::string> force;  ///< PlanOptions::force
@@ -77,8 +77,9 @@ struct RunResult {
 /// A run ready to start: its Plan and how its trials are cut.
 ///
 /// Fewer trials than a pack run one by one, more of them in packs: a chunk is then one pack, and the last one is filled with copies
-/// of its first trial whose results nobody sees. Where packs take longer (pack_pays) trials run one by one. What does not fit in
-/// memory runs on fewer threads, then trial by trial. A device takes all trials at once, or as many as its memory holds.
+/// of its first trial whose results nobody sees. Where packs take longer (pack_pays) trials run one by one. Batches that fill packs
+/// lie in them image by image where that pays (images_pay), one trial a chunk. What does not fit in memory runs on fewer threads,
+/// then trial by trial. A device takes all trials at once, or as many as its memory holds.
 /// Tests tests/inversion/run_test.cpp
 class AttackRun {
  public:
@@ -90,6 +91,8 @@ class AttackRun {
   Device* device() const { return options_.device; }
   std::int64_t trials() const { return static_cast<std::int64_t>(problem_.victims.size()) * attack_.restarts; }
   std::int64_t trials_per_chunk() const { return per_chunk_; }
+  /// Whether each trial has its images on the trial axis: AttackOptions::images_as_trials.
+  bool images_as_trials() const { return attack_.images_as_trials; }
   std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }
   /// That take chunks, each its own, and that share the steps of one: more than one where there are fewer chunks than threads.
   int threads() const { return threads_; }
@@ -102,7 +105,7 @@ class AttackRun {
 
  private:
   struct Shared;
-  void compile(std::int64_t per_chunk);
+  void compile(std::int64_t per_chunk, bool images_as_trials = false);
   void cut_for_processor();
   void cut_for_device();
   /// Throws where the Plan needs more than `memory` bytes.
@@ -120,9 +123,13 @@ class AttackRun {
   int threads_ = 1, threads_per_chunk_ = 1;
 };
 
-/// Whether the trials of a Plan in full packs take less time than one by one. It goes by their memory: matrix products read weights
-/// once for all trials, but convolutions want a trial's values in the caches.
+/// Whether the trials of a Plan in full packs take less time than one by one, or images as its trials less than otherwise. It goes
+/// by their memory: matrix products read weights once for all trials, but convolutions want a trial's values in the caches.
 bool pack_pays(const Plan& packed);
+/// Whether a batch can lie in packs of so many images.
+bool fills_packs(const Problem& problem, std::int64_t pack);
+/// Whether one by one, with images as this Plan's trials, is how so many trials take the least time.
+bool images_pay(const Plan& of_images, std::int64_t trials);
 
 /// Index of the least finite cost among trials [begin, end).
 std::optional<std::size_t> best_trial(const std::vector<Trial>& trials, std::size_t begin, std::size_t end);

@@ -22,13 +22,15 @@ Network::Network(Graph& graph, const Model& model, const Weights& weights, Netwo
     if (given.name != spec.name)
       throw UsageError(fmt::format("network {}: tensor {} is '{}', expected '{}'", model_.name, i, given.name, spec.name));
     const Shape spread = spec.shape.with(0, options_.trials);
-    const bool as_inputs = options_.leaves == NetworkOptions::Leaves::inputs;
+    using Leaves = NetworkOptions::Leaves;
+    const bool as_inputs = options_.leaves != Leaves::constants;
     if (shape.rank() != spec.shape.rank() || shape.with(0, 1) != spec.shape ||
         (!as_inputs && shape.trials() != 1 && shape.trials() != options_.trials))
       throw ShapeError(fmt::format("network {}: '{}' is {}, expected {} or {}", model_.name, spec.name, shape.str(),
                                    spec.shape.str(), spread.str()));
     const std::string name = options_.prefix + spec.name;
-    const Value leaf = as_inputs ? graph.input(name, spread) : graph.constant(name, given.tensor);
+    const Value leaf =
+        as_inputs ? graph.input(name, options_.leaves == Leaves::inputs ? spread : spec.shape) : graph.constant(name, given.tensor);
     if (spec.trainable) {
       weights_.push_back(leaf);
       params_.push_back(broadcast_to(leaf, spread));

@@ -29,8 +29,8 @@ struct NetworkOptions {
   /// Decisions of ReLU, leaky ReLU, ReLU6 and max pooling become inputs; see Network::decisions.
   bool force_decisions = false;
   /// constants: the Graph refers to the Weights' tensors. inputs: leaves are Graph::inputs [T, ...] under the same names, for
-  /// chunks whose networks differ under one Plan; the Weights then only give names and shapes.
-  enum class Leaves { constants, inputs } leaves = Leaves::constants;
+  /// chunks whose networks differ under one Plan; the Weights then only give names and shapes. shared_inputs: likewise, [1, ...].
+  enum class Leaves { constants, inputs, shared_inputs } leaves = Leaves::constants;
   /// In front of every leaf's name: for a second network in one Graph.
   std::string prefix{};
 };

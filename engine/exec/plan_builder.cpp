@@ -24,16 +24,9 @@ using passes::Cluster;
 
 namespace {
 
-bool sums_over_trials(const Node& n, const Graph& g) {
-  return n.op->name == "sum_to" && n.shape.trials() == 1 && g.node(n.inputs[0]).shape.trials() > 1;
-}
-
 std::int64_t choose_lanes(const Program& program, const PlanOptions& options) {
   const std::int64_t pack = kernels::pack_lanes(options.isa);
-  const Graph& g = program.graph();
-  bool mixes = false;
-  for (NodeId id = 0; id < g.size(); ++id) mixes |= sums_over_trials(g.node(id), g);
-  const std::int64_t lanes = options.lanes != 0 ? options.lanes : (program.trials() % pack == 0 && !mixes ? pack : 1);
+  const std::int64_t lanes = options.lanes != 0 ? options.lanes : program.trials() % pack == 0 ? pack : 1;
   if (lanes != 1 && (lanes != pack || program.trials() % lanes != 0))
     throw UsageError(fmt::format("plan: {} trials cannot lie in packs of {} ({} has packs of {})", program.trials(), lanes,
                                  kernels::kIsaNames[static_cast<int>(options.isa)], pack));
@@ -142,7 +135,7 @@ Plan::Step PlanBuilder::step_of(const Cluster& cluster, std::vector<NodeId>& ope
   }
   const Node& first = g_.node(cluster.nodes[0]);
   step.attrs = first.attrs;
-  for (NodeId id : cluster.nodes)  // others are adds of what these compute
+  for (NodeId id : cluster.nodes)  // others are sums of what these compute
     if (const Node& n = g_.node(id); n.op == first.op) operands.insert(operands.end(), n.inputs.begin(), n.inputs.end());
   if (cluster.kind == Cluster::Kind::dots && g_.node(cluster.nodes.back()).op == first.op) results = cluster.nodes;
   else results = {cluster.nodes.back()};
@@ -154,12 +147,11 @@ void PlanBuilder::emit(const Cluster& cluster) {
   const bool uniform = uniform_[last] != 0, iterates = iterates_[last] != 0;
   std::vector<NodeId> operands, results;
   Plan::Step step = step_of(cluster, operands, results);
-  const Node& first = g_.node(cluster.nodes[0]);
+  const bool over_trials = passes::sums_over_trials(g_, last);
   step.what = describe(cluster, operands, results);
-  for (NodeId id : cluster.nodes) step.flops += flops(id) / (uniform ? static_cast<double>(plan_.trials_) : 1.0);
+  for (NodeId id : cluster.nodes) step.flops += flops(id) / (uniform && !over_trials ? static_cast<double>(plan_.trials_) : 1.0);
 
-  StepValues values{
-      .in = {}, .out = {}, .ids = operands, .uniform = uniform, .iterates = iterates, .over_trials = sums_over_trials(first, g_)};
+  StepValues values{.in = {}, .out = {}, .ids = operands, .uniform = uniform, .iterates = iterates, .over_trials = over_trials};
   for (NodeId id : operands) values.in.push_back(resolve(id));
   for (NodeId id : results) {
     Ref r{-1, own_layout(g_.node(id).shape, uniform), uniform};
@@ -171,12 +163,17 @@ void PlanBuilder::emit(const Cluster& cluster) {
 
 std::string PlanBuilder::op_of(const Cluster& cluster) const {
   if (cluster.kind == Cluster::Kind::chain) return "elementwise_chain";
-  return std::string(g_.node(cluster.nodes[0]).op->name) + (cluster.kind == Cluster::Kind::headed ? "_chain" : "");
+  const char* const suffix = cluster.kind == Cluster::Kind::headed ? "_chain" : cluster.kind == Cluster::Kind::summed ? "_sum" : "";
+  return std::string(g_.node(cluster.nodes[0]).op->name) + suffix;
 }
 
 DType PlanBuilder::dtype_of(const Cluster& cluster) const {
-  return cluster.kind == Cluster::Kind::chain ? dtype_of(g_.node(cluster.nodes[0]).shape) : plan_.options_.dtype;
+  const Node& first = g_.node(cluster.nodes[0]);
+  if (cluster.kind == Cluster::Kind::chain) return dtype_of(first.shape);
+  return first.op->name == "sum_to" ? dtype_of(g_.node(first.inputs[0]).shape) : plan_.options_.dtype;
 }
+
+std::int64_t PlanBuilder::lanes_of(bool uniform, bool over_trials) const { return uniform && !over_trials ? 1 : plan_.lanes_; }
 
 bool PlanBuilder::has_kernel(const Cluster& cluster) const {
   const NodeId last = cluster.nodes.back();
@@ -188,7 +185,7 @@ bool PlanBuilder::has_kernel(const Cluster& cluster) const {
   for (NodeId id : operands) in.push_back({own_layout(g_.node(id).shape, uniform_[id] != 0), nullptr});
   for (NodeId id : results) out.push_back({own_layout(g_.node(id).shape, uniform), nullptr});
   const kernels::Problem problem{step.attrs_data(), in, out};
-  const std::int64_t lanes = uniform ? 1 : plan_.lanes_;
+  const std::int64_t lanes = lanes_of(uniform, passes::sums_over_trials(g_, last));
   const std::string op = op_of(cluster);
   return std::ranges::any_of(kernels_of(plan_.options_), [&](const Kernel& k) {
     return op == k.op && k.dtype == dtype_of(cluster) && k.lanes == lanes && !k.on_request &&
@@ -197,7 +194,7 @@ bool PlanBuilder::has_kernel(const Cluster& cluster) const {
 }
 
 void PlanBuilder::add_step(Plan::Step step, std::string_view op, DType dtype, StepValues values) {
-  const std::int64_t lanes = values.uniform ? 1 : plan_.lanes_;
+  const std::int64_t lanes = lanes_of(values.uniform, values.over_trials);
   const auto seen = [this](const Ref& r, bool once) {
     Plan::Operand o{stores_[r.store].memory, 0, r.layout};
     if (once && r.uniform) o.layout.dims[0] = 1;
@@ -215,7 +212,7 @@ void PlanBuilder::add_step(Plan::Step step, std::string_view op, DType dtype, St
     for (std::size_t i = 0; i < values.ids.size() && step.kernel == nullptr; ++i) {
       const Layout& l = step.in[i].layout;
       const bool plain = l.dense_from(1) && l.dtype == dtype_of(g_.node(values.ids[i]).shape);
-      const bool splat = !values.uniform && values.in[i].uniform && round == 1;
+      const bool splat = (!values.uniform || values.over_trials) && values.in[i].uniform && round == 1;
       if (plain && !splat) continue;
       values.in[i] = copied(values.ids[i], values.in[i], splat);
       bind();

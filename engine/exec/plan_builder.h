@@ -62,6 +62,8 @@ class PlanBuilder {
   Plan::Step step_of(const passes::Cluster& cluster, std::vector<NodeId>& operands, std::vector<NodeId>& results) const;
   std::string op_of(const passes::Cluster& cluster) const;
   DType dtype_of(const passes::Cluster& cluster) const;
+  /// Of the kernel of a step: what is computed once for all trials has scalars, unless it reads packs.
+  std::int64_t lanes_of(bool uniform, bool over_trials) const;
   /// passes::Served.
   bool has_kernel(const passes::Cluster& cluster) const;
   /// Gives the step's kernel what it prefers (kernels::Prepared) instead of operands that do not iterate.

@@ -27,9 +27,9 @@ Shape target(const Attrs& attrs) {
   return Shape(std::span(a.dims.data(), static_cast<std::size_t>(a.rank)));
 }
 
-/// Whether `small` is `large` with some extents replaced by 1, or one number a trial.
+/// Whether `small` is `large` with some extents replaced by 1, or one number a trial, or of all trials.
 bool reduces_to(const Shape& large, const Shape& small) {
-  if (small.scalar()) return small.trials() == large.trials();
+  if (small.scalar()) return small.trials() == large.trials() || small.trials() == 1;
   if (small.rank() != large.rank()) return false;
   for (int i = 0; i < small.rank(); ++i)
     if (small[i] != large[i] && small[i] != 1) return false;

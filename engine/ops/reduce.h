@@ -5,9 +5,9 @@
 
 namespace gi {
 
-/// Sum over the axes whose extent is 1 in `shape`; `shape` [T] sums all of a trial. Errors ShapeError: not such a shape.
+/// Sum over the axes whose extent is 1 in `shape`; `shape` [T] sums all of a trial, [1] all. Errors ShapeError: not such a shape.
 Value sum_to(Value x, Shape shape);
-/// The adjoint of sum_to. [T] broadcasts to any shape of T trials.
+/// The adjoint of sum_to. [T] broadcasts to any shape of T trials, [1] to any.
 Value broadcast_to(Value x, Shape shape);
 /// [T]: sum of a trial's elements.
 Value sum(Value x);

@@ -18,6 +18,11 @@ std::vector<char> uniform_values(const Program& program) {
   return uniform;
 }
 
+bool sums_over_trials(const Graph& graph, NodeId id) {
+  const Node& n = graph.node(id);
+  return n.op->name == "sum_to" && n.shape.trials() == 1 && graph.node(n.inputs[0]).shape.trials() > 1;
+}
+
 std::vector<char> iterating_values(const Program& program) {
   const Graph& g = program.graph();
   std::vector<char> iterates(g.size(), 0);

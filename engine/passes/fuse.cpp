@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/graph/op_def.h"
+#include "engine/passes/analysis.h"
 #include "engine/passes/lower.h"
 #include "kernels/api/elementwise.h"
 
@@ -48,6 +49,20 @@ class Fuser {
       clusters_[a].nodes.clear();
       clusters_[b].nodes.clear();
       place({Cluster::Kind::pair, {a, b, id}});
+    }
+  }
+
+  /// What nobody else reads than a sum over the trials.
+  void sums(const Served& served) {
+    for (NodeId id = 0; id < g_.size(); ++id) {
+      if (!sums_over_trials(g_, id)) continue;
+      const NodeId in = g_.node(id).inputs[0];
+      Cluster summed{Cluster::Kind::summed, {in, id}};
+      if (clusters_[in].kind != Cluster::Kind::single || clusters_[in].nodes.empty() || uses_[in] != 1 ||
+          g_.node(in).shape.with(0, 1) != g_.node(id).shape || !served(summed))
+        continue;
+      clusters_[in].nodes.clear();
+      place(std::move(summed));
     }
   }
 
@@ -254,6 +269,7 @@ std::vector<Cluster> fuse(const Program& program, const std::vector<char>& unifo
   Fuser fuser(program, uniform, iterates);
   if (!served) return fuser.scheduled();
   fuser.pairs();
+  fuser.sums(served);
   fuser.dots(served);
   fuser.twins(served);
   fuser.chains();

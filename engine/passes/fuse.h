@@ -13,6 +13,7 @@ struct Cluster {
     single,  ///< one node
     pair,    ///< nodes {a, b, sum}: sum = a + b of equal geometry, one accumulating kernel
     dots,    ///< inner products, then the adds that sum them up; without adds each is a result
+    summed,  ///< nodes {a, sum}: sum = a summed over the trials
     chain,   ///< elementwise nodes of one shape, in topological order
     headed,  ///< a node of another kind and a chain of its shape that reads it
   };
@@ -20,7 +21,7 @@ struct Cluster {
   std::vector<NodeId> nodes;
 };
 
-/// Whether there is a kernel for a chain, with or without a head, or for `dots`, of dense operands.
+/// Whether there is a kernel for a chain, with or without a head, for `dots` or for `summed`, of dense operands.
 using Served = std::function<bool(const Cluster&)>;
 
 /// Partitions all nodes but leaves and views, in an order in which they can be computed.

@@ -7,6 +7,7 @@
 // Operands  x, dx [T,N,C,H,W]; w, dw [T,K,C/groups,R,S]; y, g [T,N,K,P,Q]. Inputs dense from axis 1 on; any input may be
 //           shared by the trials (Layout::shared()) in reference kernels; fast kernels take what they do not decline.
 // Pairs     conv2d and conv2d_grad_input also take four inputs (a, b, c, d) and then write op(a, b) + op(c, d).
+// Sums      conv2d_grad_weight_sum is conv2d_grad_weight summed over the trials, dw [1,...]: of packs only, x or g may be shared.
 #pragma once
 
 #include <cstdint>

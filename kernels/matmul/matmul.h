@@ -3,6 +3,7 @@
 // Operands  a [T,M,K] or, transposed, [T,K,M]; b [T,K,N] or, transposed, [T,N,K]; y [T,M,N]; or all with a batch axis after
 //           the first, [T,B,M,K] and so on: B products. Inputs dense from axis 1 on, either may be shared by the trials.
 // Pairs     with four inputs (a, b, c, d), all of one geometry, it writes op(a) op(b) + op(c) op(d).
+// Sums      matmul_sum is one product summed over the trials, y [1,M,N]: of packs only, none shared.
 #pragma once
 
 #include <cstdint>

@@ -28,8 +28,9 @@ Axes split_axes(const Layout& x, const Layout& y) {
   return a;
 }
 
-/// One trial, or the sum over `trials` of them, x_trial numbers apart.
-template <class Real, class Out>
+/// One trial, or the sum over `trials` (blocks) of them, x_trial numbers apart. Sum is Real, or its scalar for the sum over the
+/// lanes; Out is Sum, or f64.
+template <class Real, class Sum, class Out>
 void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_trial, Out* y) {
   const std::int64_t row = a.sum1 * a.keep2, slab = a.keep1 * row;
   for (std::int64_t k0 = 0; k0 < a.keep0; ++k0)
@@ -42,9 +43,9 @@ void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_
             const Real* p = first + t * x_trial + s0 * slab;
             add_steps<Real>(sums, a.sum1, [&](std::int64_t i, auto step) { return load(p + i, step); });
           }
-        const Wide<Real> sum = fold<Real>(sums);
+        const Wide<Sum> sum = fold<Sum>(sums);
         if constexpr (sizeof(Out) == sizeof(sum)) y[0] = sum;
-        else y[0] = narrow<Real>(sum);
+        else y[0] = narrow<Sum>(sum);
       } else {
         for_each_step<Real>(a.keep2, [&](std::int64_t k2, auto step) {
           WideStep sum{};
@@ -53,7 +54,8 @@ void sum_axes(const Axes& a, const Real* x, std::int64_t trials, std::int64_t x_
               const Real* p = first + t * x_trial + s0 * slab + k2;
               for (std::int64_t s1 = 0; s1 < a.sum1; ++s1, p += a.keep2) sum += load(p, step);
             }
-          if constexpr (sizeof(Out) == sizeof(Real)) store(y + k2, step, sum);
+          if constexpr (sizeof(Sum) != sizeof(Real)) y[k2] = narrow<Sum>(fold<Sum>(sum));
+          else if constexpr (sizeof(Out) == sizeof(Real)) store(y + k2, step, sum);
         });
       }
     }
@@ -66,18 +68,17 @@ void sum_to(const Arguments& args) {
   const Axes axes = split_axes(x, y);
   const bool over_trials = y.dims[0] != x.dims[0];
   const std::int64_t trials = over_trials ? x.dims[0] : 1;
+  if (y.lanes != x.lanes) {
+    using Sum = ScalarOf<Real>;
+    if (y.rank == 1) sum_axes<Real, Sum>(axes, block_of<Real>(x, 0), x.dims[0], block_stride(x), block_of<double>(y, 0));
+    else sum_axes<Real, Sum>(axes, block_of<Real>(x, 0), x.dims[0], block_stride(x), block_of<Sum>(y, 0));
+    return;
+  }
   for (std::int64_t t = 0; t < y.dims[0]; ++t) {
     const Real* from = block_of<Real>(x, t);
-    if (y.rank == 1) sum_axes(axes, from, trials, block_stride(x), block_of<Wide<Real>>(y, t));
-    else sum_axes(axes, from, trials, block_stride(x), block_of<Real>(y, t));
+    if (y.rank == 1) sum_axes<Real, Real>(axes, from, trials, block_stride(x), block_of<Wide<Real>>(y, t));
+    else sum_axes<Real, Real>(axes, from, trials, block_stride(x), block_of<Real>(y, t));
   }
-}
-
-template <class Real>
-const char* sum_to_declines(const Problem& problem) {
-  if (1 < kLanesOf<Real> && problem.in.data()[0].dims[0] != problem.out.data()[0].dims[0])
-    return "trials in the lanes are not summed";
-  return declines_unless_plain<Real>(problem);
 }
 
 /// a . b over one trial. `Other` is Real, or its scalar where b is shared by the trials in the lanes.
@@ -163,7 +164,7 @@ const char* dot_declines(const Problem& problem) {
 
 std::span<const Kernel> reduce_kernels() {
   static constexpr Kernel kTable[] = {
-      GI_KERNEL_VARIANTS("sum_to", "steps", sum_to_declines, no_scratch, sum_to, one_part),
+      GI_KERNEL_VARIANTS("sum_to", "steps", declines_unless_plain, no_scratch, sum_to, one_part),
       GI_KERNEL_VARIANTS("dot", "steps", dot_declines, dot_scratch, dot, dot_parts),
   };
   return kTable;

@@ -55,6 +55,35 @@ TEST_CASE("a Plan in f64 is the Interpreter within 1e-12, whatever the layout", 
           }
 }
 
+TEST_CASE("what trials sum up to is the Interpreter's, in packs and one by one", "[plan]") {
+  for (const bool training : {true, false})
+    for (const std::int64_t trials : {pack(), 3 * pack()}) {
+      const auto sample = test::small_attack({.trials = trials, .training_mode = training, .images = 1, .summed = true});
+      const Program program = sample->program();
+      Interpreter oracle(program);
+      bind_all(oracle, *sample);
+      oracle.run();
+      for (const std::int64_t lanes : {std::int64_t{1}, pack()})
+        for (const bool fuse : {true, false}) {
+          const Plan plan = Plan::compile(program, {.dtype = DType::f64, .lanes = lanes, .fuse = fuse});
+          const auto summed = std::ranges::count_if(
+              plan.iteration(), [](const Plan::Step& s) { return std::string_view(s.kernel->op).ends_with("_sum"); });
+          INFO(fmt::format("T {} lanes {} training {} fuse {}", trials, lanes, training, fuse));
+          CHECK(summed == (fuse && lanes > 1 ? 4 : 0));  // three convolutions and a linear layer
+          std::vector<double> of_one_thread;
+          for (const int threads : {1, 3}) {
+            Workspace work(plan, threads);
+            bind_all(work, *sample);
+            work.run();
+            for (const char* name : {"loss", "logits", "match", "tv", "dx", "x", "m", "it"})
+              CHECK(relative_error(work.get(name), oracle.get(name)) <= 1e-12);
+            if (threads == 1) of_one_thread = work.get("dx").to_doubles();
+            else CHECK(work.get("dx").to_doubles() == of_one_thread);
+          }
+        }
+    }
+}
+
 TEST_CASE("a Plan in f32 stays in the precision class on a smooth network", "[plan]") {
   for (const std::int64_t trials : {std::int64_t{1}, pack()}) {
     const auto sample = test::small_attack({.trials = trials, .training_mode = true, .smooth = true});

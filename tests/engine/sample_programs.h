@@ -27,6 +27,7 @@ struct SampleOptions {
   bool training_mode = true;
   bool smooth = false;  ///< sigmoid and average pooling: f32 may be compared with f64
   std::int64_t images = 2;
+  bool summed = false;  ///< matches the gradient of what all trials lose together; needs shared weights
 };
 
 /// A Graph with the Tensors it references and the values to bind.
@@ -62,13 +63,13 @@ inline std::unique_ptr<Sample> small_attack(const SampleOptions& o) {
   auto sample = std::make_unique<Sample>();
   Graph& g = sample->graph;
   const std::int64_t T = o.trials, N = o.images, C = 5, H = 8, K = 3;
-  std::vector<Value> params;
+  std::vector<Value> params, leaves;
   std::uint64_t seed = 1;
   const auto param = [&](const std::string& name, Shape shape, double size) {
     sample->constants.push_back(std::make_unique<Tensor>(o.shared_weights ? random_tensor(shape.with(0, 1), seed, size)
                                                                           : random_trials(shape.with(0, T), seed, size)));
     ++seed;
-    const Value leaf = g.constant(name, *sample->constants.back());
+    const Value leaf = leaves.emplace_back(g.constant(name, *sample->constants.back()));
     params.push_back(broadcast_to(leaf, shape.with(0, T)));
     return params.back();
   };
@@ -102,15 +103,16 @@ inline std::unique_ptr<Sample> small_attack(const SampleOptions& o) {
   const PoolGeometry pool = pool_geometry(h.shape(), 2, 2);
   h = o.smooth ? avg_pool(h, pool) : max_pool(h, pool);
   const Value logits = linear(reshape(h, {T, N, 2 * C * 2 * 2}), fc, fb);
-  const Value loss = cross_entropy(logits, labels);
-  const std::vector<Value> dw = grad(loss, params);
+  const auto of_all = [&](Value v) { return o.summed ? sum_to(v, {1}) : v; };
+  const Value loss = of_all(cross_entropy(logits, labels));
+  const std::vector<Value> dw = grad(loss, o.summed ? leaves : params);
   std::vector<Value> targets;
   for (std::size_t i = 0; i < params.size(); ++i) {
-    const Shape s = params[i].shape();
+    const Shape s = dw[i].shape(), received = o.summed ? s : s.with(0, tl);
     const std::string name = "target" + std::to_string(i);
-    targets.push_back(broadcast_to(bind(g.input(name, s.with(0, tl)), random_trials(s.with(0, tl), 500 + i)), s));
+    targets.push_back(broadcast_to(bind(g.input(name, received), random_trials(received, 500 + i)), s));
   }
-  const Value match = cosine_distance(dw, targets), tv = total_variation(x);
+  const Value match = cosine_distance(dw, targets), tv = of_all(total_variation(x));
   const Value dx = grad(add(match, scale(tv, 0.05)), std::array{x}).front();
   const Value next_m = add(scale(m, 0.9), scale(sign(dx), 0.1));
   const Value rate = scale(recip(offset(it, 2.0)), 0.2);

@@ -98,6 +98,49 @@ TEST_CASE("the Plan of the attack is the Interpreter's attack", "[plan]") {
   }
 }
 
+TEST_CASE("a batch's images as trials are the same attack", "[plan]") {
+  constexpr std::int64_t kImages = 16;  // whole packs of every instruction set
+  for (const bool own_networks : {false, true}) {
+    const Problem p = test::small_problem(own_networks ? 2 : 1, own_networks, 16, "lenetzhu", kImages);
+    AttackOptions o{.steps = 8};
+    const std::array ids{TrialId{own_networks ? 1 : 0, 2}};
+    const Plan plain = Plan::compile(attack_program(p, o, 1), {.dtype = DType::f64});
+    Workspace expected(plain);
+    bind_all(expected, p, o, ids);
+    for (int i = 0; i < 4; ++i) expected.run();
+
+    o.images_as_trials = true;
+    const Program program = attack_program(p, o, 1);
+    CHECK(program.trials() == kImages);
+    for (int isa = 0; isa <= static_cast<int>(kernels::best_isa()); ++isa)
+      for (const std::int64_t lanes : {std::int64_t{1}, kernels::pack_lanes(static_cast<kernels::Isa>(isa))}) {
+        CAPTURE(own_networks, isa, lanes);
+        const Plan plan = Plan::compile(program, {.dtype = DType::f64, .isa = static_cast<kernels::Isa>(isa), .lanes = lanes});
+        Workspace work(plan);
+        bind_all(work, p, o, ids);
+        for (int i = 0; i < 4; ++i) work.run();
+        for (const char* name : {"cost", "tv_of_x", "loss"}) {
+          REQUIRE(work.get(name).count() == 1);
+          CHECK(work.get(name).at(0) == Approx(expected.get(name).at(0)).epsilon(1e-10));
+        }
+        const std::vector<double> a = work.get("x").to_doubles(), b = expected.get("x").to_doubles();
+        REQUIRE(a.size() == b.size());
+        double largest = 0;
+        for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+        CHECK(largest < 1e-9);
+      }
+  }
+}
+
+TEST_CASE("only the images of one trial in evaluation mode are trials", "[unit]") {
+  Problem p = test::small_problem(1, false, 16, "lenetzhu", 2);
+  const AttackOptions o{.images_as_trials = true};
+  CHECK_NOTHROW(attack_program(p, o, 1));
+  CHECK_THROWS_AS(attack_program(p, o, 2), UsageError);
+  p.mode = models::Mode::train;
+  CHECK_THROWS_AS(attack_program(p, o, 1), UsageError);
+}
+
 TEST_CASE("a trial starts from seed, victim and restart alone", "[unit]") {
   const Problem p = test::small_problem();
   const AttackOptions o{.restarts = 9, .seed = 3};

@@ -126,10 +126,53 @@ TEST_CASE("packs and single trials, shared and own networks agree within f64", "
   }
 }
 
+TEST_CASE("images side by side are the same attack within f64", "[e2e]") {
+  const Problem p = test::small_problem(2, false, 16, "lenetzhu", 2 * kPack);
+  const AttackOptions attack{.steps = 6, .restarts = 2};
+  AttackRun spread(p, attack, {.dtype = DType::f64, .threads = 2}), plain(p, attack, {.dtype = DType::f64, .lanes = 1});
+  CHECK(spread.images_as_trials());
+  CHECK(spread.plan().lanes() == kPack);
+  CHECK(spread.trials_per_chunk() == 1);
+  CHECK_FALSE(plain.images_as_trials());
+  const RunResult a = spread.execute(), b = plain.execute();
+  CHECK(same_bits(a, AttackRun(p, attack, {.dtype = DType::f64, .threads = 7}).execute()));
+  REQUIRE(a.trials.size() == 4);
+  for (std::size_t t = 0; t < 4; ++t) {
+    REQUIRE(a.trials[t].x.shape() == p.candidates(1));
+    double largest = 0;
+    for (std::int64_t i = 0; i < a.trials[t].x.count(); ++i)
+      largest = std::max(largest, std::abs(a.trials[t].x.at(i) - b.trials[t].x.at(i)));
+    CHECK(largest < 1e-9);
+    CHECK(a.trials[t].cost == Approx(b.trials[t].cost).epsilon(1e-9));
+    CHECK(a.trials[t].tv == Approx(b.trials[t].tv).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("images lie side by side where they fill packs and that pays", "[unit]") {
+  const AttackOptions attack{.steps = 4};
+  const auto spread = [&](const Problem& p, std::int64_t restarts) {
+    AttackOptions several = attack;
+    several.restarts = restarts;
+    return AttackRun(p, several, {}).images_as_trials();
+  };
+  CHECK(spread(test::small_problem(1, false, 16, "lenetzhu", kPack), 1));
+  CHECK(spread(test::small_problem(1, false, 16, "lenetzhu", kPack), kPack));
+  CHECK_FALSE(spread(test::small_problem(1, false, 16, "lenetzhu", kPack + 1), 1));
+  CHECK_FALSE(spread(test::small_problem(1, false, 320, "lenetzhu", kPack), 1));  // outside the caches
+  const Problem linear = test::small_problem(1, false, 16, "mlp", kPack);
+  CHECK(spread(linear, 1));
+  CHECK_FALSE(spread(linear, kPack));  // trials side by side share more
+  Problem training = test::small_problem(1, false, 16, "lenetzhu", kPack);
+  training.mode = models::Mode::train;
+  CHECK_FALSE(spread(training, 1));
+}
+
 TEST_CASE("a run that was stopped goes on to the same bits", "[e2e]") {
   const test::TemporaryFolder folder;
-  const Problem p = test::small_problem(1);
-  const AttackOptions attack{.steps = 60, .restarts = kPack + 2, .seed = 9};
+  const bool batches = GENERATE(false, true);
+  const Problem p = batches ? test::small_problem(1, false, 16, "lenetzhu", kPack) : test::small_problem(1);
+  const AttackOptions attack{.steps = 60, .restarts = batches ? 3 : kPack + 2, .seed = 9};
+  REQUIRE(AttackRun(p, attack, {}).images_as_trials() == batches);
   const RunResult undisturbed = AttackRun(p, attack, {}).execute();
 
   RunOptions options{.threads = 1, .journal = folder / "journal", .resume = true, .checkpoint_seconds = 1e-9, .progress_every = 1};

@@ -22,17 +22,23 @@ inline std::vector<double> smooth_picture(std::int64_t side, int which) {
 }
 
 inline inversion::Problem small_problem(int victims = 1, bool own_networks = false, std::int64_t side = 16,
-                                        const char* model = "lenetzhu") {
+                                        const char* model = "lenetzhu", std::int64_t images = 1) {
   inversion::Problem p;
   p.model = models::find_model(model, {.image = models::ImageShape{3, side, side}, .classes = {}});
   const models::Normalization& n = models::normalization("cifar10");
   p.mean = n.mean;
   p.std = n.std;
+  p.images = images;
   for (int v = 0; v < (own_networks ? victims : 1); ++v) p.networks.push_back(models::initialise(p.model, 7 + v));
-  inversion::Client client(p.model, p.mode, 1, DType::f64);
+  inversion::Client client(p.model, p.mode, images, DType::f64);
   for (int v = 0; v < victims; ++v) {
-    const std::vector<double> x = inversion::normalised(smooth_picture(side, v), p);
-    const std::vector<std::int64_t> labels{v % 10};
+    std::vector<double> x;
+    std::vector<std::int64_t> labels;
+    for (int i = 0; i < images; ++i) {
+      const std::vector<double> one = inversion::normalised(smooth_picture(side, v + i), p);
+      x.insert(x.end(), one.begin(), one.end());
+      labels.push_back((v + i) % 10);
+    }
     p.victims.push_back(
         {client.answer(p.networks[own_networks ? v : 0], Tensor::from(p.candidates(1), x), labels).gradient, labels});
   }

@@ -279,7 +279,7 @@ Outcome run_kernel(const Kernel& kernel, const void* attrs, std::span<const Inpu
     inputs.push_back({in_places.back().layout});
   }
   for (const Output& o : out) {
-    out_places.push_back(place(o.dims, {}, o.dtype, false, kernel.lanes, blocks));
+    out_places.push_back(place(o.dims, {}, o.dtype, o.shared, kernel.lanes, o.shared ? 1 : blocks));
     outputs.push_back({out_places.back().layout});
   }
 

@@ -27,7 +27,8 @@ struct Input {
 struct Output {
   Dims dims;
   DType dtype = DType::f64;
-  int in_place = -1;  ///< the input whose memory it takes
+  int in_place = -1;    ///< the input whose memory it takes
+  bool shared = false;  ///< one result for all trials: Outcome has it as the first place's
 };
 
 struct Outcome {

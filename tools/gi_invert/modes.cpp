@@ -91,6 +91,7 @@ void explain_plan(const Settings& s, Device* device) {
   fmt::print("trials     {} in {} chunk{} of {}, {} thread{}\n", run.trials(), run.chunks(), run.chunks() == 1 ? "" : "s",
              run.trials_per_chunk(), run.threads() * run.threads_per_chunk(),
              run.threads() * run.threads_per_chunk() == 1 ? "" : "s");
+  if (run.images_as_trials()) fmt::print("images     are the trials of the plan, which sums over them\n");
   fmt::print("memory     {:.1f} MiB a thread; arena {:.1f} MiB, {:.0f} % of {:.1f} MiB without sharing\n",
              static_cast<double>(plan.workspace_bytes()) / kMiB, static_cast<double>(plan.arena_bytes()) / kMiB,
              100.0 * static_cast<double>(plan.arena_bytes()) / static_cast<double>(std::max<std::size_t>(plan.unshared_bytes(), 1)),

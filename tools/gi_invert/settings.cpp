@@ -106,7 +106,9 @@ Settings parse_settings(int argc, char** argv) {
   in(g, add_choice(app, "--dtype", s.dtype, {"f32", "f64"}, "Numbers of the attack and of the gradient"));
   in(g, add_choice(app, "--device", s.device, {"auto", "cpu", "cuda"}, "Where; auto: on the GPU if there is one"));
   in(g, add_whole(app, "--threads", s.threads, 1, 4096, "Threads; the result does not depend on them")->default_str("all cores"));
-  in(g, add_whole(app, "--lanes", s.lanes, 1, 4096, "Trials side by side: in vector lanes 1 or the processor's pack, on a GPU any")
+  in(g, add_whole(app, "--lanes", s.lanes, 1, 4096,
+                  "Trials side by side: in vector lanes 1 or the processor's pack, on a GPU any; by default also a batch's images, "
+                  "where that is faster")
             ->default_str("by their number"));
   in(g, add_whole(app, "--memory", s.memory_mib, 1, 1 << 24, "MiB to stay within")->default_str("what is available"));
   in(g,

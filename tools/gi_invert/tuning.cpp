@@ -35,7 +35,7 @@ inversion::AttackRun prepared_run(const inversion::Problem& problem, const Setti
     PlanFile file = read_plan_file(path);
     require_fit(path, file, run.plan(), options.device);
     options.choices = std::move(file.choices);
-    options.lanes = run.trials_per_chunk();
+    if (!run.images_as_trials()) options.lanes = run.trials_per_chunk();
   }
   return {problem, s.attack, options};
 }
