@@ -37,8 +37,9 @@ void count(benchmark::State& state, const Ceilings& ceilings, const Workload& wo
 }
 
 std::string iteration_name(const PopulationOptions& options) {
-  return fmt::format("iteration/{}/{}/{} trial{}", options.model, options.mode == models::Mode::train ? "train" : "eval",
-                     options.trials, options.trials > 1 ? "s" : "");
+  return fmt::format("iteration/{}/{}{}/{} trial{}", options.model, options.mode == models::Mode::train ? "train" : "eval",
+                     options.batch > 1 ? fmt::format(", batch {}", options.batch) : "", options.trials,
+                     options.trials > 1 ? "s" : "");
 }
 
 void count_iteration(benchmark::State& state, double flops, double least, double least_call) {

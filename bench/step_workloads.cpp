@@ -8,6 +8,7 @@
 
 #include "bench/workload.h"
 #include "inversion/attack.h"
+#include "inversion/run.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/matmul/matmul.h"
 
@@ -18,11 +19,9 @@ using kernels::Layout;
 namespace {
 
 constexpr Network kNetworks[] = {
-    {"lenetzhu", "lenetzhu", false, 1},
-    {"resnet20", "resnet20", false, 1},
-    {"resnet20 train, batch 8", "resnet20", true, 8},
-    {"convnet64", "convnet64", false, 1},
-    {"resnet18", "resnet18-imagenet", false, 1, {1, 8}},
+    {"lenetzhu", "lenetzhu", false, 1},   {"lenetzhu, batch 16", "lenetzhu", false, 16},
+    {"resnet20", "resnet20", false, 1},   {"resnet20 train, batch 8", "resnet20", true, 8},
+    {"convnet64", "convnet64", false, 1}, {"resnet18", "resnet18-imagenet", false, 1, {1, 8}},
 };
 
 std::string extents(const Layout& l) {
@@ -48,7 +47,7 @@ std::string describe(const Workload& w) {
     const auto& geo = w.attrs.as<kernels::Conv2dGeometry>();
     text = fmt::format("{} to {} channels, {}x{}, {}x{} s{}", geo.c, geo.k, geo.h, geo.w, geo.r, geo.s, geo.stride_h);
     if (geo.groups > 1) text += fmt::format(", {} groups", geo.groups);
-  } else if (w.op == "matmul") {
+  } else if (w.op.starts_with("matmul")) {
     const auto& geo = w.attrs.as<kernels::MatmulGeometry>();
     text =
         fmt::format("{}x{} from {}, {}{}", geo.m, geo.n, geo.k, geo.transpose_a != 0 ? "T" : "N", geo.transpose_b != 0 ? "T" : "N");
@@ -89,7 +88,9 @@ PopulationOptions population_of(const Network& network) {
 
 std::vector<Workload> step_workloads(const Network& network, std::int64_t trials, PlanOptions options) {
   const inversion::Problem problem = silent_problem(population_of(network), 1);
-  const Program program = inversion::attack_program(problem, {.restarts = trials}, trials);
+  const bool images = options.lanes > 1 && inversion::fills_packs(problem, options.lanes);
+  const inversion::AttackOptions attack{.restarts = images ? 1 : trials, .images_as_trials = images};
+  const Program program = inversion::attack_program(problem, attack, attack.restarts);
   std::vector<Workload> list;
   std::map<std::string, std::size_t> known;  // by identity
   const auto add = [&](const Plan& plan, bool attack) {

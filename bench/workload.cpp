@@ -1,5 +1,6 @@
 #include "bench/workload.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -41,6 +42,13 @@ double Workload::bytes() const {
       sum += count * static_cast<double>(kernels::size_of(l.dtype));
     }
   return sum;
+}
+
+std::int64_t Workload::trials() const {
+  std::int64_t most = 1;
+  for (const auto* operands : {&in, &out})
+    for (const Layout& l : *operands) most = std::max(most, l.dims[0] * l.lanes);
+  return most;
 }
 
 const char* Workload::declined(const kernels::Kernel& k) const {

@@ -33,8 +33,8 @@ struct Workload {
   const void* attrs_data() const { return chain ? static_cast<const void*>(&*chain) : attrs.data(); }
   /// Of all operands, each counted once.
   double bytes() const;
-  /// Of the output: the blocks of them times those side by side.
-  std::int64_t trials() const { return out[0].dims[0] * out[0].lanes; }
+  /// The blocks of them times those side by side, of an operand that has them all: of sums over trials an input.
+  std::int64_t trials() const;
   /// Whether `k` is for this op, type and lanes; then why it does not serve, or nullptr.
   bool is_for(const kernels::Kernel& k) const { return kernel == k.op && k.dtype == dtype && k.lanes == lanes; }
   const char* declined(const kernels::Kernel& k) const;
@@ -57,7 +57,8 @@ std::span<const Network> networks();
 /// One trial of it on one thread.
 PopulationOptions population_of(const Network& network);
 
-/// The different steps of one iteration of the attack on a network with `trials` restarts, as Plans of such options have them.
+/// The different steps of one iteration of the attack on a network with `trials` restarts, as Plans of such options have them; of a
+/// batch that fills packs with its images as the trials.
 std::vector<Workload> step_workloads(const Network& network, std::int64_t trials, PlanOptions options);
 
 /// A workload's operands in memory, drawn, and a kernel to run on them. With a device they lie there, and `run` enqueues.

@@ -121,6 +121,7 @@ def has_amx():
 
 ONE = "One trial, one thread: the fastest PyTorch over gi"
 POPULATION = "Populations, one thread, a trial: the fastest PyTorch over gi"
+SIDE_BY_SIDE = "For orientation: a batch whose images lie side by side, one thread"
 TWO = "For orientation: two threads"
 TRAIN = "For orientation: batch normalisation in training mode, one thread"
 ROWS = [
@@ -142,6 +143,7 @@ ROWS = [
     training("resnet18-imagenet"),
     *map(memory, NAMES),
     *(map(tile_units, [model for model in NAMES if model != "lenetzhu"]) if has_amx() else ()),
+    rivals(SIDE_BY_SIDE, "lenetzhu", FORMS, name="-batch", batch=16),
     *(rivals(TWO, model, FORMS[1:], name="-two", threads=2) for model in NAMES),
     rivals(TWO, "lenetzhu", ("vmap",), name="-population-two", trials=32, threads=2),
     *(rivals(TRAIN, model, FORMS[1:], name="-train-peers", mode="train")

@@ -147,11 +147,15 @@ void PlanBuilder::emit(const Cluster& cluster) {
   const bool uniform = uniform_[last] != 0, iterates = iterates_[last] != 0;
   std::vector<NodeId> operands, results;
   Plan::Step step = step_of(cluster, operands, results);
-  const bool over_trials = passes::sums_over_trials(g_, last);
   step.what = describe(cluster, operands, results);
-  for (NodeId id : cluster.nodes) step.flops += flops(id) / (uniform && !over_trials ? static_cast<double>(plan_.trials_) : 1.0);
+  for (NodeId id : cluster.nodes) step.flops += flops(id);
 
-  StepValues values{.in = {}, .out = {}, .ids = operands, .uniform = uniform, .iterates = iterates, .over_trials = over_trials};
+  StepValues values{.in = {},
+                    .out = {},
+                    .ids = operands,
+                    .uniform = uniform,
+                    .iterates = iterates,
+                    .over_trials = passes::sums_over_trials(g_, last)};
   for (NodeId id : operands) values.in.push_back(resolve(id));
   for (NodeId id : results) {
     Ref r{-1, own_layout(g_.node(id).shape, uniform), uniform};
@@ -371,10 +375,11 @@ bool PlanBuilder::read_outside(NodeId id, const std::vector<NodeId>& members) co
 
 double PlanBuilder::flops(NodeId id) const {
   const Node& n = g_.node(id);
-  if (n.op->flops == nullptr) return static_cast<double>(n.shape.count());
+  const double repeats = uniform_[id] != 0 ? static_cast<double>(n.shape.trials()) : 1.0;  // of which one is computed
+  if (n.op->flops == nullptr) return static_cast<double>(n.shape.count()) / repeats;
   std::vector<Shape> in;
   for (NodeId i : n.inputs) in.push_back(g_.node(i).shape);
-  return n.op->flops(n.attrs, in, n.shape);
+  return n.op->flops(n.attrs, in, n.shape) / repeats;
 }
 
 std::string PlanBuilder::describe(const Cluster& cluster, const std::vector<NodeId>& operands,
