@@ -11,6 +11,7 @@ std::span<const Kernel> batchnorm_kernels();
 std::span<const Kernel> conv2d_amx_kernels();                 ///< one trial, on tile units
 std::span<const Kernel> conv2d_channels_kernels();            ///< one trial, channels in the lanes
 std::span<const Kernel> conv2d_channels_winograd_kernels();   ///< the same by minimal filtering
+std::span<const Kernel> conv2d_correlate_lanes_kernels();     ///< trials in the lanes: weight gradients
 std::span<const Kernel> conv2d_correlate_winograd_kernels();  ///< its weight gradients
 std::span<const Kernel> conv2d_lanes_kernels();               ///< trials in the lanes
 std::span<const Kernel> conv2d_patches_kernels();             ///< one trial, the numbers of filters in the lanes

@@ -25,6 +25,7 @@ struct Table {
     add(conv2d_channels_winograd_kernels());
     add(conv2d_correlate_winograd_kernels());
     add(conv2d_lanes_kernels());
+    add(conv2d_correlate_lanes_kernels());
     add(conv2d_patches_kernels());
     add(conv2d_channels_kernels());
     add(conv2d_pixels_kernels());

@@ -47,6 +47,10 @@ extern template void multiply<float, true>(const TileJob&, std::int64_t, std::in
 extern template void multiply<double, false>(const TileJob&, std::int64_t, std::int64_t);
 extern template void multiply<double, true>(const TileJob&, std::int64_t, std::int64_t);
 
+/// Why tiles of trials' numbers cannot take a problem's factors, two and two, or null: each must be dense, in packs or shared by
+/// the trials, but not both.
+const char* factors_declined(const Problem& problem);
+
 /// A register tile of many rows has at most this many columns. Without fused multiply-add a product takes a register too.
 inline constexpr std::int64_t kMaxTileColumns = kIsa == Isa::portable ? 3 : 4;
 

@@ -208,6 +208,16 @@ template void multiply<float, true>(const TileJob&, std::int64_t, std::int64_t);
 template void multiply<double, false>(const TileJob&, std::int64_t, std::int64_t);
 template void multiply<double, true>(const TileJob&, std::int64_t, std::int64_t);
 
+const char* factors_declined(const Problem& problem) {
+  for (std::size_t i = 0; i < problem.in.size(); ++i) {
+    const ConstView& v = problem.in[i];
+    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
+    if (v.lanes != kLanes && !v.shared()) return "an input is neither in packs nor shared";
+    if (i % 2 == 1 && v.shared() && problem.in[i - 1].shared()) return "both factors are shared by the trials";
+  }
+  return nullptr;
+}
+
 std::int64_t tile_rows(std::int64_t rows, std::int64_t columns) { return Split(rows, max_rows(columns)).size; }
 
 }  // namespace gi::kernels::GI_ISA

@@ -1,13 +1,12 @@
-// The convolution family with trials in the lanes: a number is a pack, filters are packs or scalars all trials share.
+// conv2d and conv2d_grad_input with trials in the lanes: a number is a pack, filters are packs or scalars all trials share.
 //
 // A slab of the source is copied to scratch with its halo of zeros written out, as much as stays in the second cache;
 // then everything is the register tile of kernels/common/tile.h.
-#include "kernels/common/copy_row.h"
 #include "kernels/common/families.h"
 #include "kernels/common/tile.h"
-#include "kernels/common/transpose.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/conv2d_axis.h"
+#include "kernels/conv2d/conv2d_slab.h"
 
 namespace gi::kernels::GI_ISA {
 
@@ -15,68 +14,6 @@ namespace {
 
 constexpr std::int64_t kSlabBytes = (kVectorRegisters == 32 ? 384 : 192) << 10;  // of a second cache of 1 MiB; 512 KiB
 constexpr std::int64_t kFilterBytes = 24 << 10;                                  // of a first cache of 32 KiB or more
-constexpr std::int64_t kPixels = 64;  // of g that stay in the first cache, a row of register tiles wide
-
-template <class Scalar>
-constexpr std::int64_t kNumberBytes = kLanes* static_cast<std::int64_t>(sizeof(Scalar));
-
-/// Bytes of one number of an operand: a pack, or a scalar that is shared.
-template <class Scalar>
-std::int64_t number_bytes(const Layout& v) {
-  return v.lanes * static_cast<std::int64_t>(sizeof(Scalar));
-}
-
-/// The operand's numbers of one trial block.
-template <class Scalar>
-const std::byte* block_of(const ConstView& v, std::int64_t block) {
-  return static_cast<const std::byte*>(v.data) + block * v.strides[0] * number_bytes<Scalar>(v);
-}
-
-const char* operand_declined(const Problem& problem) {
-  for (std::size_t i = 0; i < problem.in.size(); ++i) {
-    const ConstView& v = problem.in[i];
-    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
-    if (v.lanes != kLanes && !v.shared()) return "an input is neither in packs nor shared";
-    if (i % 2 == 1 && v.shared() && problem.in[i - 1].shared()) return "both factors are shared by the trials";
-  }
-  return nullptr;
-}
-
-/// Rows and columns of a source [channels][height][width], zero outside of it; a shared source is splatted.
-struct Window {
-  std::int64_t channels, height, width;
-  std::int64_t row, rows, column, columns;
-};
-
-template <class Scalar>
-void copy_window(const Window& win, const std::byte* source, bool shared, std::byte* slab) {
-  constexpr std::int64_t parts = kParts<Scalar>, number = kLanes;  // vectors, scalars of a number
-  const std::int64_t left = at_most(at_least(-win.column, 0), win.columns);
-  const std::int64_t right = at_least(left, at_most(win.columns, win.width - win.column));
-  Scalar* to = reinterpret_cast<Scalar*>(slab);
-  for (std::int64_t c = 0; c < win.channels; ++c) {
-    for (std::int64_t i = 0; i < win.rows; ++i, to += win.columns * number) {
-      const std::int64_t row = win.row + i;
-      if (row < 0 || row >= win.height) {
-        zero_vectors(win.columns * parts, to);
-        continue;
-      }
-      zero_vectors(left * parts, to);
-      const std::int64_t first = (c * win.height + row) * win.width + win.column + left;
-      if (shared) {
-        const Scalar* from = reinterpret_cast<const Scalar*>(source) + first;
-        auto* packs = reinterpret_cast<Vector<Scalar>*>(to);
-        for (std::int64_t j = left; j < right; ++j)
-          for (std::int64_t part = 0; part < parts; ++part) packs[j * parts + part] = broadcast(from[j - left]);
-      } else {
-        copy_row<1>(reinterpret_cast<const Scalar*>(source) + first * number, (right - left) * number, to + left * number);
-      }
-      zero_vectors((win.columns - right) * parts, to + right * number);
-    }
-  }
-}
-
-// ---- conv2d and conv2d_grad_input -------------------------------------------------------------------------------------
 
 /// Sizes of one gathering convolution; everything but the operands' memory.
 struct Gather {
@@ -245,188 +182,11 @@ void gather_run(const Arguments& args) {
         window.rows = gather.h.window(gather.block_rows);
         for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
           const ConstView &source = args.in[pair], &filters = args.in[pair + 1];
-          copy_window<Scalar>(window, block_of<Scalar>(source, block) + n * source_image * number_bytes<Scalar>(source),
+          copy_window<Scalar>(window, trial_block<Scalar>(source, block) + n * source_image * number_bytes<Scalar>(source),
                               source.shared(), slab);
-          gather_block<Scalar>(gather, slab, block_of<Scalar>(filters, block), filters.shared(), args.scratch, i,
+          gather_block<Scalar>(gather, slab, trial_block<Scalar>(filters, block), filters.shared(), args.scratch, i,
                                at_most(i + gather.block_rows, end), pair > 0, out);
         }
-      }
-    }
-  }
-}
-
-// ---- conv2d_grad_weight -----------------------------------------------------------------------------------------------
-
-/// Sizes of the slab of x that meets `block_rows` rows of g.
-struct Correlate {
-  ConvAxis h, w;
-  std::int64_t pitch, block_rows, slab_channel;
-
-  explicit Correlate(const Conv2dGeometry& geo)
-      : h{geo.h, geo.p, geo.r, geo.stride_h, geo.pad_h, false},
-        w{geo.w, geo.q, geo.s, geo.stride_w, geo.pad_w, false},
-        pitch(w.window(geo.q)),
-        block_rows(even_piece(geo.p, kPixels / geo.q)),
-        slab_channel(h.window(block_rows) * pitch) {}
-};
-
-/// The filter bank in pieces that are computed by themselves: a row of every filter of a register tile's output channels.
-class BankPieces {
- public:
-  explicit BankPieces(const Conv2dGeometry& geo)
-      : geo_(geo), along_s_(geo.s >= 3 || geo.c_per_group() == 1), columns_(along_s_ ? geo.s : geo.c_per_group()), tiles_(0) {
-    for (std::int64_t k = 0; k < geo.k_per_group(); k += rows_at(k)) ++tiles_;
-  }
-  /// Whether a register tile spans a filter's row, which is wide enough, or else input channels.
-  bool along_s() const { return along_s_; }
-  std::int64_t columns() const { return columns_; }
-  std::int64_t count() const { return geo_.groups * tiles_ * geo_.r; }
-
-  struct Piece {
-    std::int64_t group, channel, rows, r;  ///< `rows` output channels from `channel` on, counted over all groups
-  };
-  Piece operator[](std::int64_t i) const {
-    const std::int64_t group = i / (tiles_ * geo_.r);
-    std::int64_t k = 0;
-    for (std::int64_t tile = i / geo_.r % tiles_; tile > 0; --tile) k += rows_at(k);
-    return {group, group * geo_.k_per_group() + k, rows_at(k), i % geo_.r};
-  }
-
- private:
-  std::int64_t rows_at(std::int64_t k) const { return tile_rows(geo_.k_per_group() - k, columns_); }
-
-  const Conv2dGeometry& geo_;
-  bool along_s_;
-  std::int64_t columns_, tiles_;
-};
-
-std::int64_t correlate_parts(const Problem& problem) { return BankPieces(problem.attrs_as<Conv2dGeometry>()).count(); }
-
-/// Bytes of a piece's sums where they are kept apart: [output channel][input channel][s].
-template <class Scalar>
-std::int64_t sums_bytes(const Conv2dGeometry& geo, std::int64_t rows) {
-  return rows * geo.c_per_group() * geo.s * kNumberBytes<Scalar>;
-}
-
-/// Where things lie in scratch: taps, the slab, and in a sum over the lanes the sums of as many pieces as stay in a second cache.
-template <class Scalar, bool Sum>
-struct CorrelateScratch {
-  static constexpr std::int64_t kSumsBytes = 256 << 10;
-  std::int64_t slab, sums, bytes;
-  CorrelateScratch(const Conv2dGeometry& geo, const Correlate& sizes)
-      : slab(aligned(geo.q * static_cast<std::int64_t>(sizeof(Tap)))),
-        sums(slab + geo.c * sizes.slab_channel * kNumberBytes<Scalar>),
-        bytes(sums + (Sum ? at_least(kSumsBytes, sums_bytes<Scalar>(geo, kMaxTileRows)) : 0)) {}
-};
-
-template <class Scalar, bool Sum>
-std::size_t correlate_scratch(const Problem& problem) {
-  const auto& geo = problem.attrs_as<Conv2dGeometry>();
-  return static_cast<std::size_t>(CorrelateScratch<Scalar, Sum>(geo, Correlate(geo)).bytes);
-}
-
-/// Numbers from one output channel to the next, and from one input channel to the next.
-struct BankSteps {
-  std::int64_t out, in;
-};
-
-/// A piece (+)= the rows [p0, p1) of one image. `g` points at row 0 of channel 0.
-template <class Scalar>
-void correlate_piece(const Conv2dGeometry& geo, const Correlate& sizes, const BankPieces& pieces, const BankPieces::Piece& piece,
-                     const std::byte* slab, const std::byte* g, bool g_shared, const Tap* taps, std::int64_t p0, std::int64_t p1,
-                     bool accumulate, std::byte* dw, BankSteps steps) {
-  const std::int64_t number = kNumberBytes<Scalar>, g_number = g_shared ? sizeof(Scalar) : number;
-  const std::int64_t tap_step = number, row_step = sizes.pitch * number, channel_step = sizes.slab_channel * number;
-  const bool along_s = pieces.along_s();
-  TileJob job;
-  job.taps = taps;
-  job.tap_count = geo.q;
-  job.channels = p1 - p0;
-  job.x_channel = geo.stride_h * row_step;
-  job.w_channel = geo.q * g_number;
-  job.w_k = geo.p * geo.q * g_number;
-  job.out_k = steps.out * number;
-  job.parts = kParts<Scalar>;
-  job.accumulate = accumulate;
-  job.x_q = along_s ? tap_step : channel_step;
-  job.out_q = (along_s ? 1 : steps.in) * number;
-  job.x_line = along_s ? channel_step : tap_step;
-  job.out_line = (along_s ? steps.in : 1) * number;
-  job.lines = along_s ? geo.c_per_group() : geo.s;
-  job.w = g + piece.channel * job.w_k + p0 * job.w_channel;
-  job.x = slab + piece.group * geo.c_per_group() * channel_step + piece.r * row_step;
-  job.out = dw;
-  if (g_shared) multiply<Scalar, true>(job, piece.rows, pieces.columns());
-  else multiply<Scalar, false>(job, piece.rows, pieces.columns());
-}
-
-/// dw's scalars of a piece from its sums.
-template <class Scalar>
-void fold_piece(const Conv2dGeometry& geo, const BankPieces::Piece& piece, const std::byte* sums, Scalar* dw) {
-  const auto* number = reinterpret_cast<const Vector<Scalar>*>(sums);
-  for (std::int64_t k = 0; k < piece.rows; ++k)
-    for (std::int64_t c = 0; c < geo.c_per_group(); ++c) {
-      Scalar* const row = dw + (((piece.channel + k) * geo.c_per_group() + c) * geo.r + piece.r) * geo.s;
-      for (std::int64_t s = 0; s < geo.s; ++s, number += kParts<Scalar>) {
-        Vector<Scalar> sum = number[0];
-        for (int part = 1; part < kParts<Scalar>; ++part) sum += number[part];
-        row[s] = sum_of<Scalar>(sum);
-      }
-    }
-}
-
-/// With `Sum`, the sum over the trials, in scalars.
-template <class Scalar, bool Sum>
-void correlate_run(const Arguments& args) {
-  const auto& geo = args.attrs_as<Conv2dGeometry>();
-  const Correlate sizes(geo);
-  const BankPieces pieces(geo);
-  const CorrelateScratch<Scalar, Sum> places(geo, sizes);
-  const ConstView &x = args.in[0], &g = args.in[1];
-  Tap* const taps = reinterpret_cast<Tap*>(args.scratch);
-  std::byte *const slab = args.scratch + places.slab, *const sums = args.scratch + places.sums;
-  for (std::int64_t q = 0; q < geo.q; ++q) taps[q] = {q * geo.stride_w * kNumberBytes<Scalar>, q * number_bytes<Scalar>(g)};
-  const std::int64_t filter = geo.c_per_group() * geo.r * geo.s;
-  Window window{geo.c, geo.h, geo.w, 0, 0, -geo.pad_w, sizes.pitch};
-
-  /// Pieces [first, last) (+)= one trial block; where(piece) is the piece's memory.
-  const auto add_block = [&](std::int64_t block, bool accumulate, std::int64_t first, std::int64_t last, auto where,
-                             BankSteps steps) {
-    for (std::int64_t n = 0; n < x.dims[1]; ++n) {
-      const std::byte* const x_image = block_of<Scalar>(x, block) + n * geo.c * geo.h * geo.w * number_bytes<Scalar>(x);
-      const std::byte* const g_image = block_of<Scalar>(g, block) + n * geo.k * geo.p * geo.q * number_bytes<Scalar>(g);
-      for (std::int64_t p = 0; p < geo.p; p += sizes.block_rows) {
-        window.row = p * geo.stride_h - geo.pad_h;
-        window.rows = sizes.h.window(sizes.block_rows);
-        copy_window<Scalar>(window, x_image, x.shared(), slab);
-        const std::int64_t end = at_most(p + sizes.block_rows, geo.p);
-        for (std::int64_t i = first; i < last; ++i)
-          correlate_piece<Scalar>(geo, sizes, pieces, pieces[i], slab, g_image, g.shared(), taps, p, end,
-                                  accumulate || n > 0 || p > 0, where(i), steps);
-      }
-    }
-  };
-
-  const std::int64_t blocks = x.dims[0];
-  for (PartRuns share(args, pieces.count(), Taking::one_share); share.next();) {
-    if constexpr (Sum) {
-      const std::int64_t most = sums_bytes<Scalar>(geo, pieces[0].rows);  // the first piece is of the largest
-      const std::int64_t at_once = at_least(places.kSumsBytes / most, 1);
-      for (std::int64_t first = share.first, last; first < share.last; first = last) {
-        last = at_most(first + at_once, share.last);
-        const auto where = [&](std::int64_t i) { return sums + (i - first) * most; };
-        for (std::int64_t block = 0; block < blocks; ++block)
-          add_block(block, block > 0, first, last, where, {geo.c_per_group() * geo.s, geo.s});
-        for (std::int64_t i = first; i < last; ++i) fold_piece(geo, pieces[i], where(i), args.out[0].as<Scalar>());
-      }
-    } else {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        std::byte* const dw = static_cast<std::byte*>(args.out[0].data) + block * geo.k * filter * kNumberBytes<Scalar>;
-        const auto where = [&](std::int64_t i) {
-          const BankPieces::Piece piece = pieces[i];
-          return dw + (piece.channel * filter + piece.r * geo.s) * kNumberBytes<Scalar>;
-        };
-        add_block(block, false, share.first, share.last, where, {filter, geo.r * geo.s});
       }
     }
   }
@@ -435,7 +195,7 @@ void correlate_run(const Arguments& args) {
 template <class Scalar>
 constexpr Kernel entry(const char* op, std::size_t (*scratch)(const Problem&), void (*run)(const Arguments&),
                        std::int64_t (*parts)(const Problem&)) {
-  return {op,   "trial_lanes_direct", kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, kLanes, operand_declined, scratch, run,
+  return {op,   "trial_lanes_direct", kIsa, sizeof(Scalar) == 4 ? DType::f32 : DType::f64, kLanes, factors_declined, scratch, run,
           parts};
 }
 
@@ -444,10 +204,6 @@ constexpr Kernel kKernels[] = {
     entry<double>("conv2d", gather_scratch<double, false>, gather_run<double, false>, gather_parts<false>),
     entry<float>("conv2d_grad_input", gather_scratch<float, true>, gather_run<float, true>, gather_parts<true>),
     entry<double>("conv2d_grad_input", gather_scratch<double, true>, gather_run<double, true>, gather_parts<true>),
-    entry<float>("conv2d_grad_weight", correlate_scratch<float, false>, correlate_run<float, false>, correlate_parts),
-    entry<double>("conv2d_grad_weight", correlate_scratch<double, false>, correlate_run<double, false>, correlate_parts),
-    entry<float>("conv2d_grad_weight_sum", correlate_scratch<float, true>, correlate_run<float, true>, correlate_parts),
-    entry<double>("conv2d_grad_weight_sum", correlate_scratch<double, true>, correlate_run<double, true>, correlate_parts),
 };
 
 }  // namespace

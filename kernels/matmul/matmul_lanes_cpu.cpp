@@ -9,16 +9,6 @@ namespace gi::kernels::GI_ISA {
 
 namespace {
 
-const char* declined(const Problem& problem) {
-  for (std::size_t i = 0; i < problem.in.size(); ++i) {
-    const ConstView& v = problem.in[i];
-    if (!v.dense_from(1)) return "an input is not dense from axis 1 on";
-    if (v.lanes != kLanes && !v.shared()) return "an input is neither in packs nor shared";
-    if (i % 2 == 1 && v.shared() && problem.in[i - 1].shared()) return "both factors are shared by the trials";
-  }
-  return nullptr;
-}
-
 /// A factor seen as rows of the result by summation index, steps in bytes.
 struct Factor {
   const std::byte* data;
@@ -158,8 +148,8 @@ void sum_run(const Arguments& args) {
 }
 
 constexpr Kernel kKernels[] = {
-    {"matmul", "trial_lanes_tiles", kIsa, DType::f32, kLanes, declined, nullptr, run<float>, parts},
-    {"matmul", "trial_lanes_tiles", kIsa, DType::f64, kLanes, declined, nullptr, run<double>, parts},
+    {"matmul", "trial_lanes_tiles", kIsa, DType::f32, kLanes, factors_declined, nullptr, run<float>, parts},
+    {"matmul", "trial_lanes_tiles", kIsa, DType::f64, kLanes, factors_declined, nullptr, run<double>, parts},
     {"matmul_sum", "trial_lanes_tiles", kIsa, DType::f32, kLanes, sum_declined, sum_scratch<float>, sum_run<float>,
      sum_parts<float>},
     {"matmul_sum", "trial_lanes_tiles", kIsa, DType::f64, kLanes, sum_declined, sum_scratch<double>, sum_run<double>,

@@ -46,7 +46,8 @@ TEST_CASE("a batch that fills packs has its images as the trials of its steps", 
   const auto network = std::ranges::find(networks(), std::string_view("lenetzhu, batch 16"), &Network::name);
   for (const std::int64_t lanes : {std::int64_t{1}, pack}) {
     const std::vector<Workload> list = step_workloads(*network, 1, {.isa = isa, .lanes = lanes});
-    const auto sums = std::ranges::count_if(list, [](const Workload& w) { return w.op == "conv2d_grad_weight_sum" && w.calls > 0; });
+    const auto sums =
+        std::ranges::count_if(list, [](const Workload& w) { return w.op == "conv2d_grad_weight_sum" && w.calls > 0; });
     CHECK(sums == (lanes == 1 ? 0 : 3));
     for (const Workload& w : list)
       if (w.op.ends_with("_sum")) CHECK(w.trials() == network->batch);
