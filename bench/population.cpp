@@ -152,10 +152,17 @@ Population::Time Population::run(std::int64_t steps) {
     processor = std::clock();
   });
   std::atomic<std::int64_t> next = 0;
+  ThreadShares shares(static_cast<int>(options_.threads), static_cast<int>(threads));
   const auto work = [&](std::int64_t thread) {
+    Workspace& workspace = *workspaces_[thread];
+    if (device_ == nullptr && workspace.threads() != shares.each()) workspace.share(shares.each());  // as the last run left it
     together.arrive_and_wait();
     while (next++ < chunks_)
-      for (std::int64_t step = 0; step < steps; ++step) workspaces_[thread]->run();
+      for (std::int64_t step = 0; step < steps; ++step) {
+        if (const int each = shares.each(); device_ == nullptr && each != workspace.threads()) workspace.share(each);
+        workspace.run();
+      }
+    shares.leave();
   };
   std::vector<std::thread> others;
   for (std::int64_t thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);

@@ -98,6 +98,7 @@ std::optional<std::int64_t> whole(const Settings& settings, const std::string& k
 struct AttackRun::Shared {
   RunResult& result;
   const Journal& journal;
+  ThreadShares threads;
   Clock::time_point start = Clock::now();
   std::atomic<std::int64_t> next_chunk{0}, done{0}, resumed{0};
   std::atomic<bool> failed{false};
@@ -250,7 +251,7 @@ RunResult AttackRun::execute() {
   result.trials.resize(static_cast<std::size_t>(trials()));
   for (std::int64_t i = 0; i < trials(); ++i) result.trials[i].id = {i / attack_.restarts, i % attack_.restarts};
 
-  Shared shared{.result = result, .journal = journal};
+  Shared shared{.result = result, .journal = journal, .threads{threads_ * threads_per_chunk_, threads_}};
   const auto stopped = [&] { return options_.stop != nullptr && options_.stop->load(); };
   if (options_.profile) result.profiles.assign(static_cast<std::size_t>(threads_), Profile(*plan_));
   const auto work_through = [&](std::size_t thread) {
@@ -259,6 +260,7 @@ RunResult AttackRun::execute() {
       if (options_.profile) work.attach(&result.profiles[thread]);
       for (std::int64_t c = shared.next_chunk++; c < chunks() && !shared.failed; c = shared.next_chunk++)
         if (!stopped() || journal.load(c)) run_chunk(work, c, shared);
+      shared.threads.leave();
     } catch (...) {
       const std::lock_guard lock(shared.mutex);
       if (!shared.failed.exchange(true)) shared.failure = std::current_exception();
@@ -299,6 +301,8 @@ void AttackRun::run_chunk(Workspace& work, std::int64_t chunk, Shared& shared) c
     Clock::time_point saved = start;
     const std::int64_t first = state.iteration;
     while (state.iteration < attack_.steps && !stopped()) {
+      // A profile is of one number of threads.
+      if (const int threads = shared.threads.each(); threads != work.threads() && !options_.profile) work.share(threads);
       work.run();
       if (state.iteration % curve_every() == 0) state.curve.push_back(work.get("cost").to_doubles());
       ++state.iteration;

@@ -94,7 +94,8 @@ class AttackRun {
   /// Whether each trial has its images on the trial axis: AttackOptions::images_as_trials.
   bool images_as_trials() const { return attack_.images_as_trials; }
   std::int64_t chunks() const { return (trials() + per_chunk_ - 1) / per_chunk_; }
-  /// That take chunks, each its own, and that share the steps of one: more than one where there are fewer chunks than threads.
+  /// That take chunks, each its own, and that share the steps of one: more than one where there are fewer chunks than threads, and
+  /// for the last chunks, when others have none left.
   int threads() const { return threads_; }
   int threads_per_chunk() const { return threads_per_chunk_; }
   /// Iterations between two values of a cost curve.

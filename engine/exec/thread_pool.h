@@ -1,6 +1,7 @@
 // Threads that share the steps of one Workspace.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -36,6 +37,20 @@ class ThreadPool {
   std::atomic<std::uint32_t> round_{0};  // raised when there is work; its last round has no call
   std::atomic<int> busy_{0};
   std::vector<std::jthread> others_;
+};
+
+/// How many threads each of several workers may use, which take pieces of work one by one until there are none: the threads of one
+/// that is through are the others'.
+class ThreadShares {
+ public:
+  ThreadShares(int threads, int workers) : threads_(threads), workers_(workers) {}
+  int each() const { return threads_ / std::max(workers_.load(std::memory_order_relaxed), 1); }
+  /// Of a worker that is through.
+  void leave() { workers_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  const int threads_;
+  std::atomic<int> workers_;
 };
 
 }  // namespace gi

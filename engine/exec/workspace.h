@@ -34,6 +34,9 @@ class Workspace {
   Tensor get(std::string_view name) const;
   /// One iteration: setup if an input changed, the steps, then all state updates at once. A device has it enqueued.
   void run();
+  /// From now on so many threads share the larger steps; between runs only, and of the CPU. Errors gi::Error: not enough memory.
+  void share(int threads);
+  int threads() const { return pool_ ? pool_->threads() : 1; }
   /// What runs are timed by from now on, step by step; null: by nothing.
   void attach(Profile* profile) { profile_ = profile; }
 
@@ -62,8 +65,8 @@ class Workspace {
   bool setup_done_ = false, ran_ = false;
   std::function<void()> replay_;  ///< of a device
   Profile* profile_ = nullptr;
-  kernels::PartQueue queue_;          // of the step that the pool is at
-  std::unique_ptr<ThreadPool> pool_;  // null: the caller alone
+  std::unique_ptr<kernels::PartQueue> queue_;  // of the step that the pool is at
+  std::unique_ptr<ThreadPool> pool_;           // null: the caller alone
   std::vector<BoundStep> setup_, iteration_;
 };
 

@@ -367,7 +367,7 @@ TEST_CASE("a trial keeps its bits in any lane and chunk of one layout", "[plan]"
 TEST_CASE("threads that share the steps change no bit", "[plan]") {
   for (const std::int64_t trials : {std::int64_t{1}, pack()})
     for (const char* tile : {"no", "4", "within4"}) {
-      const auto sample = test::small_attack({.trials = trials, .images = 24});
+      const auto sample = test::small_attack({.trials = trials, .images = 48});
       const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32, .force = {{"winograd", tile}}});
       Workspace alone(plan);
       bind_all(alone, *sample);
@@ -382,6 +382,21 @@ TEST_CASE("threads that share the steps change no bit", "[plan]") {
         }
       }
     }
+}
+
+TEST_CASE("more or fewer threads may share a Workspace as it goes on", "[plan]") {
+  const auto sample = test::small_attack({.images = 48});
+  const Plan plan = Plan::compile(sample->program(), {.dtype = DType::f32});
+  Workspace alone(plan), shared(plan);
+  bind_all(alone, *sample);
+  bind_all(shared, *sample);
+  for (const int threads : {1, 4, 3, 1, 2}) {
+    shared.share(threads);
+    CHECK(shared.threads() == threads);
+    alone.run();
+    shared.run();
+    for (const char* name : {"match", "dx", "x", "m"}) CHECK(shared.get(name).to_doubles() == alone.get(name).to_doubles());
+  }
 }
 
 TEST_CASE("no two values that live at once overlap", "[plan]") {

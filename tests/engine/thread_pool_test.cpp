@@ -19,6 +19,14 @@ TEST_CASE("a pool runs every thread once a round", "[unit]") {
   }
 }
 
+TEST_CASE("the threads of workers that are through are the others'", "[unit]") {
+  gi::ThreadShares shares(7, 3);
+  for (const int each : {2, 3, 7, 7}) {
+    CHECK(shares.each() == each);
+    shares.leave();
+  }
+}
+
 TEST_CASE("a pool wakes up after a pause, and ends without having worked", "[unit]") {
   ThreadPool idle(3);
   ThreadPool pool(3);

@@ -83,6 +83,12 @@ TEST_CASE("results do not depend on the number of threads", "[e2e]") {
   const RunResult two = AttackRun(p, attack, {.threads = 2}).execute();
   CHECK(same_bits(one, two));
   CHECK(one.trials.size() == static_cast<std::size_t>(2 * kPack));
+
+  // Threads that have no trial left help with the last one.
+  const Problem batch = test::small_problem(1, false, 16, "lenetzhu", 3);
+  const AttackOptions odd{.steps = 40, .restarts = 5};
+  const RunResult alone = AttackRun(batch, odd, {.threads = 1}).execute();
+  for (const int threads : {2, 4}) CHECK(same_bits(alone, AttackRun(batch, odd, {.threads = threads}).execute()));
 }
 
 TEST_CASE("a trial keeps its bits in any chunk, lane and company", "[e2e]") {
