@@ -10,6 +10,7 @@
 #include "engine/ops/elementwise.h"
 #include "engine/ops/losses.h"
 #include "engine/ops/reduce.h"
+#include "engine/passes/analysis.h"
 #include "models/network.h"
 #include "models/random.h"
 
@@ -60,6 +61,13 @@ bool only_victim_is_known(const Problem& problem) {
 
 }  // namespace
 
+bool images_meet_in_sums(const Problem& problem) {
+  Graph g;
+  const models::Network network(g, problem.model, problem.networks.front(), {.mode = problem.mode});
+  const Value x = g.input("x", network.images(2));
+  return passes::keeps_images_apart(g, x.id, network.logits(x).id);
+}
+
 std::array<std::int64_t, 3> decay_milestones(std::int64_t steps) {
   const auto at = [steps](double part) { return static_cast<std::int64_t>(std::floor(static_cast<double>(steps) / part)); };
   return {at(2.667), at(1.6), at(1.142)};
@@ -68,8 +76,8 @@ std::array<std::int64_t, 3> decay_milestones(std::int64_t steps) {
 Program attack_program(const Problem& problem, const AttackOptions& options, std::int64_t trials) {
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
   const bool spread = options.images_as_trials;
-  if (spread && (trials != 1 || problem.mode != models::Mode::eval))
-    throw UsageError("attack: only the images of one trial in evaluation mode can be trials themselves");
+  if (spread && (trials != 1 || !images_meet_in_sums(problem)))
+    throw UsageError("attack: only the images of one trial can be trials themselves, and not where a batch is normalised");
   const std::int64_t victims = problem.victims.size() > 1 ? trials : 1;  // extent of what differs between victims
   Graph g;
   const Shape shape = laid_out(problem.candidates(trials), options);

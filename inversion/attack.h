@@ -27,9 +27,13 @@ struct AttackOptions {
   bool box = true;    ///< x stays within what pixels in [0,1] can be
   bool decay = true;  ///< the three steps of the learning rate
   /// Computes a single trial with its images on the trial axis, where they may lie side by side in packs: [N,1,...] instead of
-  /// [1,N,...], and what they sum up to is [1]. In evaluation mode only, where images meet in sums alone.
+  /// [1,N,...], and what they sum up to is [1]. Only where images_meet_in_sums.
   bool images_as_trials = false;
 };
+
+/// Whether the network computes every image of a batch by itself, so that they have nothing but sums in common. Training mode's
+/// batch normalisation does not.
+bool images_meet_in_sums(const Problem& problem);
 
 /// Trial i of a run is restart i % restarts of victim i / restarts.
 struct TrialId {
@@ -46,8 +50,8 @@ struct TrialId {
 ///
 /// `problem`'s weights and, of a single victim, its gradient must outlive Program and Plan. Several victims, or one that has sent
 /// nothing yet, are only counted here.
-/// Errors ShapeError: the model's images and the candidates disagree; UsageError: images as trials, of more trials than one or in
-/// training mode.
+/// Errors ShapeError: the model's images and the candidates disagree; UsageError: images as trials, of more trials than one or
+/// where they do not meet in sums.
 /// Tests tests/inversion/attack_test.cpp
 Program attack_program(const Problem& problem, const AttackOptions& options, std::int64_t trials);
 

@@ -119,9 +119,7 @@ bool pack_pays(const Plan& packed) {
   return packed.workspace_bytes() <= static_cast<std::size_t>(packed.trials()) * kLargestInPack || !has_convolutions(packed);
 }
 
-bool fills_packs(const Problem& problem, std::int64_t pack) {
-  return problem.images % pack == 0 && problem.mode == models::Mode::eval;
-}
+bool fills_packs(const Problem& problem, std::int64_t pack) { return problem.images % pack == 0 && images_meet_in_sums(problem); }
 
 bool images_pay(const Plan& of_images, std::int64_t trials) {
   return pack_pays(of_images) && (has_convolutions(of_images) || trials < of_images.lanes());

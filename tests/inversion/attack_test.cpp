@@ -132,13 +132,17 @@ TEST_CASE("a batch's images as trials are the same attack", "[plan]") {
   }
 }
 
-TEST_CASE("only the images of one trial in evaluation mode are trials", "[unit]") {
-  Problem p = test::small_problem(1, false, 16, "lenetzhu", 2);
+TEST_CASE("only the images of one trial are trials, and where nothing but sums joins them", "[unit]") {
   const AttackOptions o{.images_as_trials = true};
-  CHECK_NOTHROW(attack_program(p, o, 1));
-  CHECK_THROWS_AS(attack_program(p, o, 2), UsageError);
-  p.mode = models::Mode::train;
-  CHECK_THROWS_AS(attack_program(p, o, 1), UsageError);
+  for (const char* model : {"lenetzhu", "resnet20"}) {
+    Problem p = test::small_problem(1, false, 16, model, 2);
+    CHECK_NOTHROW(attack_program(p, o, 1));
+    CHECK_THROWS_AS(attack_program(p, o, 2), UsageError);
+    p.mode = models::Mode::train;
+    CHECK(images_meet_in_sums(p) == (p.model.name == "lenetzhu"));  // has no batch normalisation
+    if (p.model.name == "lenetzhu") CHECK_NOTHROW(attack_program(p, o, 1));
+    else CHECK_THROWS_AS(attack_program(p, o, 1), UsageError);
+  }
 }
 
 TEST_CASE("a trial starts from seed, victim and restart alone", "[unit]") {

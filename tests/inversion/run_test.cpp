@@ -168,9 +168,12 @@ TEST_CASE("images lie side by side where they fill packs and that pays", "[unit]
   const Problem linear = test::small_problem(1, false, 16, "mlp", kPack);
   CHECK(spread(linear, 1));
   CHECK_FALSE(spread(linear, kPack));  // trials side by side share more
-  Problem training = test::small_problem(1, false, 16, "lenetzhu", kPack);
-  training.mode = models::Mode::train;
-  CHECK_FALSE(spread(training, 1));
+  for (const char* model : {"lenetzhu", "resnet18-w4"}) {
+    Problem p = test::small_problem(1, false, 16, model, kPack);
+    CHECK(spread(p, 1));
+    p.mode = models::Mode::train;
+    CHECK(spread(p, 1) == (p.model.name == "lenetzhu"));  // the other normalises its batch
+  }
 }
 
 TEST_CASE("a run that was stopped goes on to the same bits", "[e2e]") {
