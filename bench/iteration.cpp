@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/handover.h"
 #include "bench/population.h"
 #include "engine/core/error.h"
 #include "engine/device/cuda_device.h"
@@ -45,12 +46,18 @@ nlohmann::json measure(const Options& options) {
   const gi::Plan& plan = population.plan();
   if (options.explain) std::fputs(plan.explain().c_str(), stderr);
 
+  std::vector<double> handover;  // before and after
+  const auto add_handover = [&] {
+    if (options.threads > 1 && options.device == nullptr) handover.push_back(gi::bench::handover_seconds());
+  };
+  add_handover();
   const double once = population.run(1).wall;
   const auto fill = [once](double seconds) { return std::max<std::int64_t>(1, std::llround(seconds / once)); };
   population.run(fill(0.2 * options.seconds));
   const std::int64_t steps = options.steps > 0 ? options.steps : fill(options.seconds / static_cast<double>(options.blocks));
   std::vector<Population::Time> figures;
   for (std::int64_t block = 0; block < options.blocks; ++block) figures.push_back(population.run(steps));
+  add_handover();
   std::sort(figures.begin(), figures.end());
   const double median = figures[figures.size() / 2].wall;
   return {{"program", "gi"},
@@ -67,6 +74,7 @@ nlohmann::json measure(const Options& options) {
           {"victims", options.victims ? population.chunk() : 1},
           {"batch", options.batch},
           {"threads", options.threads},
+          {"handover_seconds", handover},
           {"blocks_of", steps},
           {"first_cost", population.first_cost()},
           {"gflop_per_iteration", population.flops_per_iteration() / 1e9},

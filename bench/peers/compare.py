@@ -36,6 +36,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BEHIND = 1.3
 SHARED = 0.95  # processor time over wall time of one thread, below which something else ran on its processor
+NEAR = 90e-9  # seconds until a thread sees what another wrote, where they share a last cache
 NAMES = {"lenetzhu": "LeNetZhu", "resnet20": "ResNet20", "convnet64": "ConvNet64", "resnet20-4": "ResNet20-4",
          "resnet18-imagenet": "ResNet18, 224 px"}
 WEIGHTS = {"lenetzhu": "lenetzhu_seed42", "convnet64": "convnet_seed42", "resnet20": "resnet20_seed42"}
@@ -245,9 +246,10 @@ class Results:
         rows = [row for row in self.rows if setting in row.settings() and self.rounds(row) > 1]
         return all(setting != row.right and self.behind(row, setting) for row in rows)
 
-    def ratios(self, row):
+    def ratios(self, row, counts=lambda measurement: True):
+        """Of the rounds whose right side counts."""
         left = {setting: values for setting in row.left if (values := self.values(row, setting))}
-        right = self.values(row, row.right)
+        right = {turn: self.value(row, measurement) for turn, measurement in self.of(row.right) if counts(measurement)}
         racing = {turn: [v.get(turn) for s, v in left.items() if turn == "1" or not self.behind(row, s)] for turn in right}
         return [min(racing[turn]) / right[turn] for turn in right if left and None not in racing[turn]]
 
@@ -289,6 +291,19 @@ class Results:
                 "| network | form | first round | from the cache |", "|---|---|---|---|"]
         return head + lines if lines else []
 
+    def nearness_table(self):
+        """Virtual processors are moved about: of two that do not share a last cache, one waits longer for what the other wrote."""
+        lines = []
+        for row in self.rows:
+            if row.right.form != "gi" or row.right.threads < 2:
+                continue
+            near = self.ratios(row, lambda m: max(m.get("handover_seconds") or [1]) < NEAR)
+            far = self.ratios(row, lambda m: min(m.get("handover_seconds") or [0]) >= NEAR)
+            if near or far:
+                lines.append(f"| {row.what} | " + " | ".join(f"{statistics.median(r):.2f} ({len(r)} rounds)" if r else "" for r in (near, far)) + " |")
+        head = ["", "## Ratios of the rounds where two threads", "", "| | shared a last cache | did not |", "|---|---|---|"]
+        return head + lines if lines else []
+
     def disturbed(self):
         """Measurements of one thread that had to share its processor; those of two threads then suffered more, but hide it."""
         names = [f"{setting} ({turn})" for setting, turns in self.measurements.items() for turn, m in turns.items()
@@ -311,7 +326,7 @@ class Results:
                 spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else ""
                 lines.append(f"| {row.what} | {self.side(row, row.left)} | {self.side(row, [row.right])} | {ratio} | {spread} "
                              f"| {' '.join(map(str, row.must or ''))} | {row.goal or ''} | {self.verdict(row)} |")
-        return "\n".join(lines + self.compile_table() + self.disturbed() + self.disagreements()) + "\n"
+        return "\n".join(lines + self.nearness_table() + self.compile_table() + self.disturbed() + self.disagreements()) + "\n"
 
     def disagreements(self):
         """PyTorch's forms start from one x; they must find one cost there. torch.dot of eleven million f32 is off by 2e-4."""
