@@ -53,8 +53,9 @@ void run(const Arguments& args) {
   job.taps = &kTap;
   job.channels = geo.k;
   job.parts = kParts<Scalar>;
-  for (const std::int64_t part : each_part(args, parts(args))) {
-    const std::int64_t product = part / pieces, block = product / geo.batch, i = product % geo.batch;
+  // Rows [first, last) of one product, cut as its parts are.
+  const auto add_rows = [&](std::int64_t product, std::int64_t first, std::int64_t last) {
+    const std::int64_t block = product / geo.batch, i = product % geo.batch;
     for (std::size_t pair = 0; pair < args.in.size(); pair += 2) {
       const ConstView &a = args.in[pair], &b = args.in[pair + 1];
       const Factor left = factor<Scalar>(a, block, i, geo.transpose_a == 0),
@@ -62,22 +63,27 @@ void run(const Arguments& args) {
       const bool by_m = rows_are_m(geo, a, b);
       const Factor &w = by_m ? left : right, &x = by_m ? right : left;
       const std::int64_t all = by_m ? geo.m : geo.n, columns = by_m ? geo.n : geo.m;
-      const std::int64_t first = pieces == 1 ? 0 : part % pieces * kRowsOfPart,
-                         rows = pieces == 1 ? all : at_most(kRowsOfPart, all - first);
+      const std::int64_t row = first * kRowsOfPart, rows = last == pieces ? all - row : (last - first) * kRowsOfPart;
       job.out_k = (by_m ? geo.n : 1) * number;
       job.out_q = (by_m ? 1 : geo.n) * number;
       job.w_k = w.outer;
       job.w_channel = w.inner;
-      job.w = w.data + first * job.w_k;
+      job.w = w.data + row * job.w_k;
       job.x = x.data;
       job.x_q = x.outer;
       job.x_channel = x.inner;
-      job.out = static_cast<std::byte*>(args.out[0].data) + product * geo.m * geo.n * number + first * job.out_k;
+      job.out = static_cast<std::byte*>(args.out[0].data) + product * geo.m * geo.n * number + row * job.out_k;
       job.accumulate = pair > 0;
       if (a.shared() || b.shared()) multiply<Scalar, true>(job, rows, columns);
       else multiply<Scalar, false>(job, rows, columns);
     }
-  }
+  };
+  for (PartRuns runs(args, parts(args)); runs.next();)
+    for (std::int64_t part = runs.first, next; part < runs.last; part = next) {
+      const std::int64_t product = part / pieces, first = part % pieces, last = at_most(pieces, first + runs.last - part);
+      next = part + last - first;
+      add_rows(product, first, last);
+    }
 }
 
 // ---- matmul_sum: over the trials as well ------------------------------------------------------------------------------
