@@ -1,4 +1,5 @@
 // Sums over the trials that packs compute with the op before them, against the reference's trials added up.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -39,11 +40,12 @@ bool check_sum(const Case& c, const std::string& op, DType dtype, unsigned share
   const std::vector<double> one_by_one = run_reference(c.op, c.attrs, arrays, of_trials);
   const auto numbers = static_cast<std::size_t>(count(dims_of(c.out)));
   const Output out{.dims = dims_of(c.out), .dtype = c.out.rank == 0 ? DType::f64 : dtype, .shared = true};
+  const std::vector<std::int64_t> several = c.large ? std::vector<std::int64_t>{2} : std::vector<std::int64_t>{1, 3};
   bool served = true;
   for (const Isa isa : isas()) {
-    int serving = 0;
+    std::size_t serving = 0;
     for (const Kernel& kernel : kernels_of(op, isa, c.out.rank == 0 && c.in[0].rank == 0 ? DType::f64 : dtype, pack_lanes(isa)))
-      for (const std::int64_t blocks : {1, 3}) {
+      for (const std::int64_t blocks : several) {
         CAPTURE(op, c.label, describe(kernel), shared, blocks);
         const std::vector<int> trials = trials_at(blocks * kernel.lanes, kDifferent);
         const Outcome outcome = run_kernel(kernel, c.attrs.data(), in, {&out, 1}, trials);
@@ -63,7 +65,7 @@ bool check_sum(const Case& c, const std::string& op, DType dtype, unsigned share
         const double rounding = out.dtype == DType::f32 ? 6e-8 : 4e-15;  // of the summands, should they cancel
         CHECK(std::sqrt(error / std::max(sum, summands)) <= rounding * std::sqrt(terms_of(c) * static_cast<double>(trials.size())));
       }
-    served = served && serving == 2;
+    served = served && serving == several.size();
   }
   return served;
 }
@@ -90,7 +92,7 @@ TEST_CASE("products summed over the trials of a pack against the reference", "[p
 TEST_CASE("weight gradients summed over the trials of a pack against the reference", "[parity]") {
   for (const Case& c : conv2d_cases())
     for (const DType dtype : {DType::f32, DType::f64}) {
-      if (std::string_view(c.op) != "conv2d_grad_weight") continue;
+      if (std::string_view(c.op) != "conv2d_grad_weight" || (c.large && dtype == DType::f64)) continue;
       CAPTURE(c.label);
       for (const unsigned shared : c.large ? std::vector{0u} : std::vector{0u, 1u, 2u})
         CHECK(check_sum(c, "conv2d_grad_weight_sum", dtype, shared));
