@@ -80,7 +80,7 @@ struct Kernel {
   const char* name;  ///< e.g. "im2col_gemm", "trial_lanes_direct"
   Isa isa;
   DType dtype;
-  std::int64_t lanes;                            ///< of the outputs: 1, or pack_lanes(isa)
+  std::int64_t lanes;                            ///< of the outputs, of sums over trials the inputs: 1, or pack_lanes(isa)
   const char* (*declines)(const Problem&);       ///< a reason, or nullptr when it serves; may itself be null
   std::size_t (*scratch_bytes)(const Problem&);  ///< may be null: none
   void (*run)(const Arguments&);

@@ -165,6 +165,9 @@ TEST_CASE("images lie side by side where they fill packs and that pays", "[unit]
   CHECK(spread(test::small_problem(1, false, 16, "lenetzhu", kPack), kPack));
   CHECK_FALSE(spread(test::small_problem(1, false, 16, "lenetzhu", kPack + 1), 1));
   CHECK_FALSE(spread(test::small_problem(1, false, 320, "lenetzhu", kPack), 1));  // outside the caches
+  const Problem p = test::small_problem(1, false, 16, "lenetzhu", kPack);
+  CHECK_FALSE(AttackRun(p, attack, {.lanes = 1}).images_as_trials());
+  CHECK_FALSE(AttackRun(p, attack, {.force = {{"winograd", "no"}}}).images_as_trials());
   const Problem linear = test::small_problem(1, false, 16, "mlp", kPack);
   CHECK(spread(linear, 1));
   CHECK_FALSE(spread(linear, kPack));  // trials side by side share more
