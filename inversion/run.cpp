@@ -35,7 +35,7 @@ std::int64_t usual_chunk(std::int64_t trials, std::int64_t pack) { return trials
 /// training mode (5.8) 1.17, ConvNet of 16 (5.6) 1.55. In packs of 8 (AVX2) 0.64 to 1.20, with the same turn. A batch of 16 images
 /// as trials (--batch 16 --images-in-lanes) against as it is (--lanes 1): LeNetZhu (0.2 MiB an image) 0.67, ConvNet of 6 (1.9)
 /// 0.71, ResNet18 of 4, 8 and 14 channels (0.7, 1.3, 2.25) 0.77, 0.90 and 0.76; of 16 (2.6) 1.08, ConvNet of 8 (2.5) 1.16, ResNet20
-/// (3.2) 1.17; in packs of 8 0.68, 1.02, 0.75, 0.95, -; 1.08, 1.28, 1.25.
+/// (3.2) 1.17; in packs of 8 0.68, 1.02, 0.75, 0.95, 1.00; 1.08, 1.28, 1.25.
 constexpr std::size_t kLargestInPack = std::size_t{19} << 17;
 
 bool has_convolutions(const Plan& plan) {
